@@ -1,0 +1,107 @@
+// The strategy seam: decides what to measure next and what is best.
+//
+// A strategy is a pure function of (space, its options, seed, told results).
+// It performs no I/O, reads no clock and draws randomness only from
+// Rng(seed, round, slot), so that the same results always lead to the same
+// next round, whoever computed them and in whatever order they arrived.
+//
+// Protocol: Start() gives the first step. While the step is a Round, the
+// caller measures it and calls Tell() with results in the round's own order.
+// A Done step ends the search.
+#ifndef EVOPRESS_SEARCH_STRATEGY_H_
+#define EVOPRESS_SEARCH_STRATEGY_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "search/space.h"
+
+namespace evopress::search {
+
+// Sums over the scored positions of one sample; means are derived.
+// All in nats. kl: full vocabulary. topk_kl: see worker/loss_head.h.
+struct SampleSums {
+  double kl = 0;
+  double topk_kl = 0;
+  double nll = 0;
+  int64_t positions = 0;
+
+  bool operator==(const SampleSums&) const = default;
+};
+
+enum class Metric { kKl, kTopKKl, kNll };
+
+// Sum of `metric` over all samples divided by the number of positions; added
+// up in sample order. +infinity if a sum is not finite or nothing was scored.
+double MeanMetric(const std::vector<SampleSums>& samples, Metric metric);
+
+// One candidate on some samples (indices into the job's calibration set).
+struct Evaluation {
+  Assignment assignment;
+  std::vector<int32_t> samples;
+};
+
+struct Round {
+  int64_t index = 0;    // 0, 1, 2 … within the search
+  std::string purpose;  // for people, e.g. "generation 3, stage 1 of 3"
+  double progress = 0;  // share of the search done before this round, 0…1
+  std::vector<Evaluation> evaluations;
+};
+
+// results[i][j]: evaluation i, its sample j.
+using RoundResults = std::vector<std::vector<SampleSums>>;
+
+struct Done {
+  Assignment winner;
+  double fitness = 0;  // as last measured; lower is better
+};
+
+using Step = std::variant<Round, Done>;
+
+// What can be exported before the search has ended.
+struct Incumbent {
+  Assignment assignment;
+  std::optional<double> fitness;  // unset until first measured
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  // The first step. FailedPrecondition if no assignment meets the budgets.
+  virtual absl::StatusOr<Step> Start() = 0;
+
+  // `results` must match the round last returned (InvalidArgument otherwise,
+  // and the strategy is unchanged).
+  virtual absl::StatusOr<Step> Tell(const RoundResults& results) = 0;
+
+  // Unset before the strategy has a feasible assignment.
+  virtual std::optional<Incumbent> incumbent() const = 0;
+
+  // All state after the last Start/Tell as text (JSON). Restore() on a
+  // freshly made strategy of the same space, options and seed returns the
+  // step that was pending. DataLoss if the text is damaged or not ours.
+  virtual std::string Snapshot() const = 0;
+  virtual absl::StatusOr<Step> Restore(const std::string& snapshot) = 0;
+};
+
+// What a strategy may know about the job beside the space.
+struct StrategyInput {
+  SearchSpace space;
+  int32_t num_samples = 0;   // size of the search calibration set
+  int64_t sample_tokens = 0; // tokens of each sample
+  uint64_t seed = 0;
+  // layer_errors[u][l]: proxy error of unit u at level l, relative to the
+  // unit's own energy: sum tr(dW H dW^T) / sum tr(W H W^T) over its layers.
+  // Empty unless known; strategies that need it say so (FailedPrecondition).
+  std::vector<std::vector<double>> layer_errors;
+};
+
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_STRATEGY_H_

@@ -1,0 +1,96 @@
+// Options of every strategy, and the one place that makes them.
+#ifndef EVOPRESS_SEARCH_STRATEGY_OPTIONS_H_
+#define EVOPRESS_SEARCH_STRATEGY_OPTIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "search/strategy.h"
+
+namespace evopress::search {
+
+// One selection stage: each candidate is measured on `samples` freshly drawn
+// samples, the best `survivors` go on.
+struct SelectionStage {
+  int32_t survivors = 1;
+  int32_t samples = 1;
+};
+
+// EvoPress (arXiv 2410.14649, Alg. 1): (1+lambda) elitist search.
+struct EvoPressOptions {
+  int32_t generations = 30;
+  int32_t offspring = 32;
+  std::vector<SelectionStage> stages = {{8, 1}, {2, 2}, {1, 8}};
+  int32_t max_switches = 3;        // draws min(U{1..m}, U{1..m})
+  int32_t initial_candidates = 16; // when the start point is fractional
+  int32_t initial_samples = 8;
+  Metric fitness = Metric::kKl;
+};
+
+// The dearest level that fits for all units alike, then left-over budget
+// unspent. Measures nothing.
+struct UniformOptions {};
+
+// Best of `candidates` random assignments that meet the budget exactly where
+// they can, all measured on the same samples.
+struct RandomOptions {
+  int32_t candidates = 32;
+  int32_t samples = 8;
+  Metric fitness = Metric::kKl;
+};
+
+// From the dearest assignment, repeatedly lower the unit whose step costs the
+// least measured fitness per bit (probes of one unit at a time, measured once)
+// until the budget holds.
+struct GreedyOptions {
+  int32_t samples = 1;
+  Metric fitness = Metric::kKl;
+};
+
+// SPDY's exact dynamic programme on relative layer errors (arXiv 2201.13096,
+// without its coefficient search). Measures nothing.
+struct DpOptions {};
+
+// The same programme on errors weighted by measured sensitivities: each unit
+// alone is lowered from the dearest assignment to the level nearest the
+// target, and its fitness per unit of error is its weight (the linearity of
+// HIGGS, arXiv 2411.17525).
+struct WeightedDpOptions {
+  int32_t samples = 1;
+  Metric fitness = Metric::kKl;
+};
+
+// Measures given assignments on given samples and returns the best; what
+// `evopress eval` and `compare` run.
+struct FixedOptions {
+  std::vector<Assignment> assignments;
+  std::vector<int32_t> samples;  // empty: all
+  Metric fitness = Metric::kKl;
+};
+
+using StrategyOptions =
+    std::variant<EvoPressOptions, UniformOptions, RandomOptions, GreedyOptions,
+                 DpOptions, WeightedDpOptions, FixedOptions>;
+
+// "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed".
+std::string StrategyName(const StrategyOptions& options);
+
+// True if the strategy needs StrategyInput::layer_errors.
+bool NeedsLayerErrors(const StrategyOptions& options);
+
+// InvalidArgument naming value and limit, e.g. "survivors[2]=9 exceeds
+// offspring=8; lower it or raise offspring".
+absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
+    StrategyInput input, const StrategyOptions& options);
+
+// Tokens that the strategy will measure at most (for plans and ETAs).
+int64_t PlannedTokens(const StrategyInput& input,
+                      const StrategyOptions& options);
+
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_STRATEGY_OPTIONS_H_
