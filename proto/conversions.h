@@ -1,0 +1,58 @@
+// Messages <-> domain types, with validation: nothing that a peer sends gets
+// past this file unchecked. All functions are pure and thread-safe.
+#ifndef EVOPRESS_PROTO_CONVERSIONS_H_
+#define EVOPRESS_PROTO_CONVERSIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "evopress/v1/jobs.pb.h"
+#include "evopress/v1/tasks.pb.h"
+#include "search/space.h"
+#include "search/strategy.h"
+#include "search/strategy_options.h"
+
+namespace evopress::proto {
+
+v1::SearchSpace ToProto(const search::SearchSpace& space);
+absl::StatusOr<search::SearchSpace> FromProto(const v1::SearchSpace& message);
+
+v1::Assignment ToProto(const search::Assignment& assignment);
+// InvalidArgument unless the bytes have even length. Does not know the space:
+// follow with search::Validate.
+absl::StatusOr<search::Assignment> FromProto(const v1::Assignment& message);
+std::string PackLevels(const search::Assignment& assignment);
+absl::StatusOr<search::Assignment> UnpackLevels(const std::string& bytes);
+
+v1::StrategySpec ToProto(const search::StrategyOptions& options);
+absl::StatusOr<search::StrategyOptions> FromProto(
+    const v1::StrategySpec& message);
+
+v1::SampleSums ToProto(const search::SampleSums& sums);
+// InvalidArgument for negative or zero positions.
+absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message);
+
+// The same bytes for equal messages, on every machine of one protobuf version.
+std::string DeterministicBytes(const google::protobuf::MessageLite& message);
+
+// Lower-case hex SHA-256 of the task without its id.
+std::string TaskId(const v1::Task& task);
+
+// True for 64 lower-case hex digits.
+bool IsSha256(const std::string& text);
+
+// Model files have plain names: no "/", "..", control characters, or names
+// longer than 255 bytes; sizes and hashes well-formed; `hash` covers them.
+absl::Status Validate(const v1::ModelRef& model);
+
+absl::Status Validate(const v1::TokenSetRef& set);
+
+// The whole spec, budgets' reachability and the strategy's own checks
+// included. Names the field at fault.
+absl::Status Validate(const v1::JobSpec& spec);
+
+}  // namespace evopress::proto
+
+#endif  // EVOPRESS_PROTO_CONVERSIONS_H_
