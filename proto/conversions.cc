@@ -1,0 +1,436 @@
+#include "proto/conversions.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "search/digest.h"
+
+namespace evopress::proto {
+namespace {
+
+constexpr int kMaxUnits = 1 << 20;
+constexpr int kMaxMenu = 1 << 10;
+constexpr int kMaxSequences = 1 << 24;
+constexpr int kMaxLength = 1 << 20;
+constexpr int kMaxFiles = 10'000;
+
+v1::Metric ToProto(search::Metric metric) {
+  switch (metric) {
+    case search::Metric::kKl:
+      return v1::KL;
+    case search::Metric::kTopKKl:
+      return v1::TOPK_KL;
+    case search::Metric::kNll:
+      return v1::NLL;
+  }
+  return v1::METRIC_UNSPECIFIED;
+}
+
+absl::StatusOr<search::Metric> FromProto(v1::Metric metric) {
+  switch (metric) {
+    case v1::KL:
+      return search::Metric::kKl;
+    case v1::TOPK_KL:
+      return search::Metric::kTopKKl;
+    case v1::NLL:
+      return search::Metric::kNll;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("fitness metric ", static_cast<int>(metric),
+                       " is unknown; use KL, TOPK_KL or NLL"));
+  }
+}
+
+template <typename Message, typename Options>
+absl::Status ReadSampled(const Message& message, Options* options) {
+  options->samples = message.samples();
+  absl::StatusOr<search::Metric> fitness = FromProto(message.fitness());
+  if (!fitness.ok()) return fitness.status();
+  options->fitness = *fitness;
+  return absl::OkStatus();
+}
+
+bool IsPlainFileName(const std::string& name) {
+  if (name.empty() || name.size() > 255 || name == "." || name == "..") {
+    return false;
+  }
+  for (const unsigned char c : name) {
+    if (c < 0x20 || c == 0x7f || c == '/' || c == '\\') return false;
+  }
+  return true;
+}
+
+absl::Status In(absl::string_view field, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(field, ": ", status.message()));
+}
+
+}  // namespace
+
+v1::SearchSpace ToProto(const search::SearchSpace& space) {
+  v1::SearchSpace message;
+  for (size_t k = 0; k < space.cost_kinds.size(); ++k) {
+    v1::CostKind* kind = message.add_cost_kinds();
+    kind->set_name(space.cost_kinds[k]);
+    kind->set_constant(space.constant_costs[k]);
+  }
+  for (const search::Unit& unit : space.units) {
+    v1::Unit* out = message.add_units();
+    out->set_name(unit.name);
+    for (const std::string& layer : unit.layers) out->add_layers(layer);
+    out->set_weights(unit.weights);
+    out->set_group(unit.group);
+    for (const search::LevelChoice& level : unit.menu) {
+      v1::LevelChoice* choice = out->add_menu();
+      choice->set_name(level.name);
+      for (const int64_t cost : level.costs) choice->add_costs(cost);
+    }
+  }
+  for (const search::Budget& budget : space.budgets) {
+    v1::Budget* out = message.add_budgets();
+    out->set_kind(budget.kind);
+    out->set_limit(budget.limit);
+  }
+  return message;
+}
+
+absl::StatusOr<search::SearchSpace> FromProto(const v1::SearchSpace& message) {
+  if (message.units_size() > kMaxUnits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("space.units has ", message.units_size(),
+                     " entries; the limit is ", kMaxUnits));
+  }
+  search::SearchSpace space;
+  for (const v1::CostKind& kind : message.cost_kinds()) {
+    space.cost_kinds.push_back(kind.name());
+    space.constant_costs.push_back(kind.constant());
+  }
+  space.units.reserve(message.units_size());
+  for (const v1::Unit& in : message.units()) {
+    if (in.menu_size() > kMaxMenu) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unit ", in.name(), " has a menu of ", in.menu_size(),
+                       " levels; the limit is ", kMaxMenu));
+    }
+    search::Unit unit;
+    unit.name = in.name();
+    unit.layers.assign(in.layers().begin(), in.layers().end());
+    unit.weights = in.weights();
+    unit.group = in.group();
+    for (const v1::LevelChoice& choice : in.menu()) {
+      unit.menu.push_back(
+          {choice.name(), {choice.costs().begin(), choice.costs().end()}});
+    }
+    space.units.push_back(std::move(unit));
+  }
+  for (const v1::Budget& budget : message.budgets()) {
+    space.budgets.push_back({budget.kind(), budget.limit()});
+  }
+  if (absl::Status status = search::Validate(space); !status.ok()) {
+    return In("space", status);
+  }
+  return space;
+}
+
+std::string PackLevels(const search::Assignment& assignment) {
+  std::string bytes;
+  bytes.reserve(2 * assignment.levels.size());
+  for (const uint16_t level : assignment.levels) {
+    bytes.push_back(static_cast<char>(level & 0xff));
+    bytes.push_back(static_cast<char>(level >> 8));
+  }
+  return bytes;
+}
+
+absl::StatusOr<search::Assignment> UnpackLevels(const std::string& bytes) {
+  if (bytes.size() % 2 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "an assignment of ", bytes.size(), " bytes is cut; two bytes a unit"));
+  }
+  search::Assignment assignment;
+  assignment.levels.reserve(bytes.size() / 2);
+  for (size_t i = 0; i < bytes.size(); i += 2) {
+    const unsigned low = static_cast<unsigned char>(bytes[i]);
+    const unsigned high = static_cast<unsigned char>(bytes[i + 1]);
+    assignment.levels.push_back(static_cast<uint16_t>(low | high << 8));
+  }
+  return assignment;
+}
+
+v1::Assignment ToProto(const search::Assignment& assignment) {
+  v1::Assignment message;
+  message.set_levels(PackLevels(assignment));
+  return message;
+}
+
+absl::StatusOr<search::Assignment> FromProto(const v1::Assignment& message) {
+  return UnpackLevels(message.levels());
+}
+
+v1::StrategySpec ToProto(const search::StrategyOptions& options) {
+  v1::StrategySpec message;
+  std::visit(
+      [&message](const auto& o) {
+        using T = std::decay_t<decltype(o)>;
+        if constexpr (std::is_same_v<T, search::EvoPressOptions>) {
+          v1::EvoPressOptions* out = message.mutable_evopress();
+          out->set_generations(o.generations);
+          out->set_offspring(o.offspring);
+          for (const search::SelectionStage& stage : o.stages) {
+            v1::EvoPressOptions::Stage* s = out->add_stages();
+            s->set_survivors(stage.survivors);
+            s->set_samples(stage.samples);
+          }
+          out->set_max_switches(o.max_switches);
+          out->set_initial_candidates(o.initial_candidates);
+          out->set_initial_samples(o.initial_samples);
+          out->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::UniformOptions>) {
+          message.mutable_uniform();
+        } else if constexpr (std::is_same_v<T, search::RandomOptions>) {
+          message.mutable_random()->set_candidates(o.candidates);
+          message.mutable_random()->set_samples(o.samples);
+          message.mutable_random()->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::GreedyOptions>) {
+          message.mutable_greedy()->set_samples(o.samples);
+          message.mutable_greedy()->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::DpOptions>) {
+          message.mutable_dp();
+        } else if constexpr (std::is_same_v<T, search::WeightedDpOptions>) {
+          message.mutable_weighted_dp()->set_samples(o.samples);
+          message.mutable_weighted_dp()->set_fitness(ToProto(o.fitness));
+        } else {
+          static_assert(std::is_same_v<T, search::FixedOptions>);
+          v1::FixedOptions* out = message.mutable_fixed();
+          for (const search::Assignment& a : o.assignments) {
+            *out->add_assignments() = ToProto(a);
+          }
+          for (const int32_t sample : o.samples) out->add_samples(sample);
+          out->set_fitness(ToProto(o.fitness));
+        }
+      },
+      options);
+  return message;
+}
+
+absl::StatusOr<search::StrategyOptions> FromProto(
+    const v1::StrategySpec& message) {
+  switch (message.options_case()) {
+    case v1::StrategySpec::kEvopress: {
+      const v1::EvoPressOptions& in = message.evopress();
+      search::EvoPressOptions o;
+      o.generations = in.generations();
+      o.offspring = in.offspring();
+      o.stages.clear();
+      for (const auto& stage : in.stages()) {
+        o.stages.push_back({stage.survivors(), stage.samples()});
+      }
+      o.max_switches = in.max_switches();
+      o.initial_candidates = in.initial_candidates();
+      o.initial_samples = in.initial_samples();
+      absl::StatusOr<search::Metric> fitness = FromProto(in.fitness());
+      if (!fitness.ok()) return fitness.status();
+      o.fitness = *fitness;
+      return o;
+    }
+    case v1::StrategySpec::kUniform:
+      return search::UniformOptions{};
+    case v1::StrategySpec::kRandom: {
+      search::RandomOptions o;
+      o.candidates = message.random().candidates();
+      if (absl::Status s = ReadSampled(message.random(), &o); !s.ok()) return s;
+      return o;
+    }
+    case v1::StrategySpec::kGreedy: {
+      search::GreedyOptions o;
+      if (absl::Status s = ReadSampled(message.greedy(), &o); !s.ok()) return s;
+      return o;
+    }
+    case v1::StrategySpec::kDp:
+      return search::DpOptions{};
+    case v1::StrategySpec::kWeightedDp: {
+      search::WeightedDpOptions o;
+      if (absl::Status s = ReadSampled(message.weighted_dp(), &o); !s.ok()) {
+        return s;
+      }
+      return o;
+    }
+    case v1::StrategySpec::kFixed: {
+      search::FixedOptions o;
+      for (const v1::Assignment& in : message.fixed().assignments()) {
+        absl::StatusOr<search::Assignment> a = FromProto(in);
+        if (!a.ok()) return a.status();
+        o.assignments.push_back(*std::move(a));
+      }
+      o.samples.assign(message.fixed().samples().begin(),
+                       message.fixed().samples().end());
+      absl::StatusOr<search::Metric> fitness =
+          FromProto(message.fixed().fitness());
+      if (!fitness.ok()) return fitness.status();
+      o.fitness = *fitness;
+      return o;
+    }
+    case v1::StrategySpec::OPTIONS_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("strategy is not set");
+}
+
+v1::SampleSums ToProto(const search::SampleSums& sums) {
+  v1::SampleSums message;
+  message.set_kl(sums.kl);
+  message.set_topk_kl(sums.topk_kl);
+  message.set_nll(sums.nll);
+  message.set_positions(sums.positions);
+  return message;
+}
+
+absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message) {
+  if (message.positions() <= 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a measurement over ", message.positions(), " positions is empty"));
+  }
+  return search::SampleSums{message.kl(), message.topk_kl(), message.nll(),
+                            message.positions()};
+}
+
+std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializePartialToCodedStream(&coded);
+  }
+  return bytes;
+}
+
+std::string TaskId(const v1::Task& task) {
+  v1::Task bare = task;
+  bare.clear_id();
+  // Equal work of two jobs is equal work.
+  bare.clear_job();
+  return search::Sha256Hex(DeterministicBytes(bare));
+}
+
+bool IsSha256(const std::string& text) {
+  if (text.size() != 64) return false;
+  for (const char c : text) {
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+  }
+  return true;
+}
+
+absl::Status Validate(const v1::ModelRef& model) {
+  if (!IsSha256(model.hash())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model.hash \"", model.hash(), "\" is not 64 lower-case hex digits"));
+  }
+  if (model.files_size() == 0 || model.files_size() > kMaxFiles) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.files has ", model.files_size(), " entries; 1 to ",
+                     kMaxFiles, " are possible"));
+  }
+  bool has_entry = model.entry().empty();
+  for (const v1::ModelRef::File& file : model.files()) {
+    if (!IsPlainFileName(file.name())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model file name \"", file.name(), "\" is not a plain file name"));
+    }
+    if (file.size_bytes() < 0 || !IsSha256(file.sha256())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model file \"", file.name(), "\" has no valid size and SHA-256"));
+    }
+    has_entry = has_entry || file.name() == model.entry();
+  }
+  if (!has_entry) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model.entry \"", model.entry(), "\" is none of model.files"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Validate(const v1::TokenSetRef& set) {
+  if (set.role() == v1::TokenSetRef::ROLE_UNSPECIFIED) {
+    return absl::InvalidArgumentError("token set without a role");
+  }
+  if (!IsSha256(set.sha256())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token set hash \"", set.sha256(),
+                     "\" is not 64 lower-case hex digits"));
+  }
+  if (set.sequences() < 1 || set.sequences() > kMaxSequences) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token set has ", set.sequences(), " sequences; 1 to ",
+                     kMaxSequences, " are possible"));
+  }
+  if (set.length() < 2 || set.length() > kMaxLength) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token set has sequences of ", set.length(),
+                     " tokens; 2 to ", kMaxLength, " are possible"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Validate(const v1::JobSpec& spec) {
+  if (absl::Status s = Validate(spec.model()); !s.ok()) return s;
+  absl::StatusOr<search::SearchSpace> space = FromProto(spec.space());
+  if (!space.ok()) return space.status();
+  int statistics = 0;
+  const v1::TokenSetRef* search_set = nullptr;
+  for (int i = 0; i < spec.data_size(); ++i) {
+    const v1::TokenSetRef& set = spec.data(i);
+    if (absl::Status s = Validate(set); !s.ok()) {
+      return In(absl::StrCat("data[", i, "]"), s);
+    }
+    if (set.role() == v1::TokenSetRef::STATISTICS) ++statistics;
+    if (set.role() != v1::TokenSetRef::SEARCH) continue;
+    if (search_set != nullptr) {
+      return absl::InvalidArgumentError("data has more than one SEARCH set");
+    }
+    search_set = &set;
+  }
+  if (statistics > 1) {
+    return absl::InvalidArgumentError("data has more than one STATISTICS set");
+  }
+  for (const v1::NamedAssignment& named : spec.report()) {
+    absl::StatusOr<search::Assignment> a = FromProto(named.assignment());
+    if (!a.ok()) return In(absl::StrCat("report ", named.name()), a.status());
+    if (absl::Status s = search::Validate(*space, *a); !s.ok()) {
+      return In(absl::StrCat("report ", named.name()), s);
+    }
+  }
+  absl::StatusOr<search::StrategyOptions> options = FromProto(spec.strategy());
+  if (!options.ok()) return In("strategy", options.status());
+  // Given assignments are measured, not searched for: no budget binds them.
+  if (!std::holds_alternative<search::FixedOptions>(*options)) {
+    if (absl::Status s = search::CheckBudgetsReachable(*space); !s.ok()) {
+      return s;
+    }
+  }
+  search::StrategyInput input;
+  if (search_set != nullptr) {
+    input.num_samples = search_set->sequences();
+    input.sample_tokens = search_set->length();
+  }
+  input.seed = spec.seed();
+  if (search::NeedsLayerErrors(*options)) {
+    for (const search::Unit& unit : space->units) {
+      input.layer_errors.emplace_back(unit.menu.size(), 0.0);
+    }
+  }
+  input.space = *std::move(space);
+  if (auto made = search::MakeStrategy(std::move(input), *options);
+      !made.ok()) {
+    return In("strategy", made.status());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace evopress::proto
