@@ -23,6 +23,7 @@ struct WorkerOptions {
   std::string evaluator_binary;  // path of evopress-evaluator-cpu
   EvaluatorOptions evaluator;
   std::string version;
+  std::string host;  // for people
   // Where to look for files by hash before downloading, e.g. the artifact
   // folder of a coordinator on this machine. May be empty.
   std::string local_artifact_dir;

@@ -1,0 +1,52 @@
+#include "worker/rpc_retry.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "absl/time/clock.h"
+
+namespace evopress::worker {
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      status.error_message());
+}
+
+void SleepUnlessStopped(absl::Duration duration,
+                        const std::atomic<bool>& stop) {
+  const absl::Time end = absl::Now() + duration;
+  while (!stop && absl::Now() < end) {
+    absl::SleepFor(std::min(absl::Milliseconds(50), end - absl::Now()));
+  }
+}
+
+absl::Duration RetryPause(int attempt, double jitter) {
+  const absl::Duration full = std::min(
+      absl::Milliseconds(100) * (1 << std::min(attempt, 10)), absl::Seconds(5));
+  return full * (0.5 + 0.5 * jitter);
+}
+
+absl::Status CallWithRetry(
+    const std::function<grpc::Status(grpc::ClientContext*)>& call,
+    absl::Duration deadline, absl::Duration patience,
+    const std::atomic<bool>& stop) {
+  const absl::Time give_up = absl::Now() + patience;
+  for (int attempt = 0;; ++attempt) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+    const grpc::Status status = call(&context);
+    const bool away =
+        status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+        status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    if (!away || stop || absl::Now() > give_up) return FromGrpc(status);
+    const size_t hash =
+        std::hash<std::thread::id>{}(std::this_thread::get_id()) +
+        static_cast<size_t>(absl::ToUnixNanos(absl::Now()));
+    SleepUnlessStopped(RetryPause(attempt, (hash % 1000) / 1000.0), stop);
+  }
+}
+
+}  // namespace evopress::worker

@@ -1,0 +1,36 @@
+// Calls that survive a coordinator that is away for a while: UNAVAILABLE is
+// retried with growing, jittered pauses until it heals, `stop` is set, or the
+// patience is used up.
+#ifndef EVOPRESS_WORKER_RPC_RETRY_H_
+#define EVOPRESS_WORKER_RPC_RETRY_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace evopress::worker {
+
+// The absl::Status of a gRPC status: equal codes, same message.
+absl::Status FromGrpc(const grpc::Status& status);
+
+// Sleeps for `duration` or until `stop` is set.
+void SleepUnlessStopped(absl::Duration duration, const std::atomic<bool>& stop);
+
+// The pause before try number `attempt` (0, 1, …): 0.1 s doubling to 5 s, the
+// second half of it drawn from `jitter` in [0, 1).
+absl::Duration RetryPause(int attempt, double jitter);
+
+// Runs `call` with a fresh context of the given deadline until it returns
+// anything but UNAVAILABLE or DEADLINE_EXCEEDED. Only for idempotent calls.
+absl::Status CallWithRetry(
+    const std::function<grpc::Status(grpc::ClientContext*)>& call,
+    absl::Duration deadline, absl::Duration patience,
+    const std::atomic<bool>& stop);
+
+}  // namespace evopress::worker
+
+#endif  // EVOPRESS_WORKER_RPC_RETRY_H_
