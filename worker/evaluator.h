@@ -92,6 +92,11 @@ absl::StatusOr<std::unique_ptr<Evaluator>> OpenEvaluatorProcess(
     const std::string& binary, const std::string& path,
     const EvaluatorOptions& options);
 
+// The numeric class that `binary` would measure in on this machine, without a
+// model: what it prints when run with --numeric-class. Unavailable, with what
+// it said, if it cannot be run.
+absl::StatusOr<std::string> EvaluatorNumericClass(const std::string& binary);
+
 }  // namespace evopress::worker
 
 #endif  // EVOPRESS_WORKER_EVALUATOR_H_
