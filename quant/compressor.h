@@ -43,6 +43,8 @@ struct CompressedLayer {
   LevelCosts costs;
   // tr(dW H dW^T) / tr(W H W^T), H = sum of x x^T; with no Gram H = I.
   double relative_error = 0;
+  // Added to H's diagonal, as a share of its mean; 0 if nothing was damped.
+  double damping = 0;
 };
 
 class Compressor {
