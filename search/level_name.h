@@ -21,11 +21,11 @@ namespace evopress::search {
 // A parsed level. Quantizer options have defaults, so two spellings of one
 // level have one canonical name.
 struct LevelName {
-  std::string method;       // "keep", "drop", "rtn", "gptq"
-  int bits = 16;            // 2…8 for quantizers
-  int group_size = 0;       // weights that share scale and zero; 0 = whole row
-  bool symmetric = false;   // "sym"; default "asym"
-  bool act_order = false;   // "actorder": columns by falling Hessian diagonal
+  std::string method;      // "keep", "drop", "rtn", "gptq"
+  int bits = 16;           // 2…8 for quantizers
+  int group_size = 0;      // weights that share scale and zero; 0 = whole row
+  bool symmetric = false;  // "sym"; default "asym"
+  bool act_order = false;  // "actorder": columns by falling Hessian diagonal
   bool scale_search = false;  // "search": clip range chosen by error
 
   bool operator==(const LevelName&) const = default;

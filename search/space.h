@@ -66,7 +66,8 @@ struct Assignment {
 
 // InvalidArgument, naming the unit and the value, unless the space is
 // consistent: at least one unit, unique unit names, non-empty menus of unique
-// levels, one non-negative cost per kind, sums that fit in int64.
+// levels in rising cost order, one non-negative cost per kind, sums that fit
+// in int64, budgets on existing kinds.
 absl::Status Validate(const SearchSpace& space);
 
 // InvalidArgument unless `assignment` has one legal level index per unit.
@@ -77,6 +78,13 @@ int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind);
 
 // True if every budget holds. REQUIRES: valid arguments.
 bool WithinBudgets(const SearchSpace& space, const Assignment& assignment);
+
+// The kind that orders menus and steers the search: budgets[0].kind, or 0.
+int SteeringKind(const SearchSpace& space);
+
+// Puts every menu into the order that Unit::menu promises. Call it after the
+// budgets are known and before indexing levels.
+void SortMenus(SearchSpace& space);
 
 // The cheapest and the dearest total cost of `kind`.
 struct CostRange {

@@ -93,8 +93,8 @@ class Strategy {
 // What a strategy may know about the job beside the space.
 struct StrategyInput {
   SearchSpace space;
-  int32_t num_samples = 0;   // size of the search calibration set
-  int64_t sample_tokens = 0; // tokens of each sample
+  int32_t num_samples = 0;    // size of the search calibration set
+  int64_t sample_tokens = 0;  // tokens of each sample
   uint64_t seed = 0;
   // layer_errors[u][l]: proxy error of unit u at level l, relative to the
   // unit's own energy: sum tr(dW H dW^T) / sum tr(W H W^T) over its layers.

@@ -13,6 +13,10 @@
 
 namespace evopress::search {
 
+// Candidates of one round at most (offspring, random candidates, probes may be
+// more): a bound against absurd input, far above any use.
+inline constexpr int32_t kMaxCandidates = 65536;
+
 // One selection stage: each candidate is measured on `samples` freshly drawn
 // samples, the best `survivors` go on.
 struct SelectionStage {
@@ -25,8 +29,8 @@ struct EvoPressOptions {
   int32_t generations = 30;
   int32_t offspring = 32;
   std::vector<SelectionStage> stages = {{8, 1}, {2, 2}, {1, 8}};
-  int32_t max_switches = 3;        // draws min(U{1..m}, U{1..m})
-  int32_t initial_candidates = 16; // when the start point is fractional
+  int32_t max_switches = 3;         // draws min(U{1..m}, U{1..m})
+  int32_t initial_candidates = 16;  // when the start point is fractional
   int32_t initial_samples = 8;
   Metric fitness = Metric::kKl;
 };

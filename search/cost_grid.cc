@@ -1,0 +1,67 @@
+#include "search/cost_grid.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+
+namespace evopress::search {
+
+Options AllOptions(const SearchSpace& space) {
+  Options options;
+  options.reserve(space.units.size());
+  for (const Unit& unit : space.units) {
+    options.emplace_back(unit.menu.size());
+    std::iota(options.back().begin(), options.back().end(), uint16_t{0});
+  }
+  return options;
+}
+
+absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
+                                      const Options& options, int64_t limit,
+                                      int64_t max_cells) {
+  const int kind = SteeringKind(space);
+  CostGrid grid;
+  int64_t base = space.constant_costs[kind];
+  int64_t extra = 0;  // the dearest options above the cheapest
+  int64_t divisor = 0;
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const auto cost = [&](uint16_t level) {
+      return space.units[u].menu[level].costs[kind];
+    };
+    const int64_t cheapest = cost(options[u].front());
+    base += cheapest;
+    extra += cost(options[u].back()) - cheapest;
+    std::vector<int64_t>& steps = grid.steps.emplace_back();
+    for (uint16_t level : options[u]) {
+      steps.push_back(cost(level) - cheapest);
+      divisor = std::gcd(divisor, steps.back());
+    }
+  }
+  if (base > limit) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("budget of ", limit, " ", space.cost_kinds[kind],
+                     " is below the cheapest choice, ", base));
+  }
+  const int64_t spendable = std::min(limit - base, extra);
+  const int64_t units = static_cast<int64_t>(space.units.size());
+  const int64_t max_capacity = max_cells / units - 1;
+  if (max_capacity < 1) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        units, " units exceed the table's limit of ", max_cells, " cells"));
+  }
+  grid.step = std::max<int64_t>(divisor, 1);
+  if (spendable / grid.step > max_capacity) {
+    grid.step = spendable / max_capacity + 1;
+    grid.exact = false;
+  }
+  grid.capacity = spendable / grid.step;
+  for (std::vector<int64_t>& steps : grid.steps) {
+    for (int64_t& value : steps) {
+      value = value / grid.step + (value % grid.step != 0 ? 1 : 0);
+    }
+  }
+  return grid;
+}
+
+}  // namespace evopress::search

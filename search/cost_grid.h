@@ -1,0 +1,43 @@
+// Costs as small integers, so that dynamic programmes over a budget fit into
+// memory.
+//
+// Of every unit the cheapest option is free; what the others cost more is
+// divided by the greatest common divisor of all these differences. That is
+// exact. Only if the table would exceed a named bound, costs are rounded up to
+// coarser buckets: a solution on the grid then never exceeds the real budget,
+// but may leave up to one bucket per unit of it unspent.
+#ifndef EVOPRESS_SEARCH_COST_GRID_H_
+#define EVOPRESS_SEARCH_COST_GRID_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "search/space.h"
+
+namespace evopress::search {
+
+// options[u]: level indices that unit u may take here, in rising cost.
+using Options = std::vector<std::vector<uint16_t>>;
+
+// Every level of every unit.
+Options AllOptions(const SearchSpace& space);
+
+struct CostGrid {
+  std::vector<std::vector<int64_t>> steps;  // [u][i], of options[u][i]
+  int64_t capacity = 0;                     // the sum of steps may reach this
+  int64_t step = 1;                         // cost of one step
+  bool exact = true;                        // false if rounded to buckets
+};
+
+// A grid of the steering kind for `limit`, with units * (capacity + 1) at most
+// `max_cells`. FailedPrecondition if the cheapest options exceed `limit`;
+// ResourceExhausted if there are more units than cells.
+// REQUIRES: valid space; one non-empty option list per unit.
+absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
+                                      const Options& options, int64_t limit,
+                                      int64_t max_cells);
+
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_COST_GRID_H_

@@ -1,0 +1,124 @@
+#include "search/greedy.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace evopress::search {
+namespace {
+
+Assignment Dearest(const SearchSpace& space) {
+  Assignment dearest;
+  for (const Unit& unit : space.units) {
+    dearest.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
+  }
+  return dearest;
+}
+
+class Greedy : public StepwiseStrategy {
+ public:
+  Greedy(StrategyInput input, const GreedyOptions& options,
+         StrategyIdentity identity)
+      : StepwiseStrategy(std::move(input), std::move(identity)),
+        options_(options) {}
+
+ private:
+  absl::StatusOr<Step> First() override {
+    const Assignment dearest = Dearest(space());
+    std::vector<Assignment> probes = {dearest};
+    for (size_t u = 0; u < space().units.size(); ++u) {
+      for (uint16_t level = 0; level < dearest.levels[u]; ++level) {
+        probes.push_back(dearest);
+        probes.back().levels[u] = level;
+      }
+    }
+    return NewRound("one unit lowered at a time", std::move(probes),
+                    DrawSamples(options_.samples));
+  }
+
+  absl::StatusOr<Step> Next(const Round& round,
+                            const std::vector<double>& fitness) override {
+    if (incumbent_.has_value()) {
+      return Finish(round.evaluations[0].assignment, fitness[0]);
+    }
+    std::vector<std::vector<double>> damage;
+    size_t probe = 1;
+    for (const Unit& unit : space().units) {
+      std::vector<double>& levels = damage.emplace_back();
+      while (levels.size() + 1 < unit.menu.size()) {
+        levels.push_back(fitness[probe++]);
+      }
+      levels.push_back(fitness[0]);
+    }
+    absl::StatusOr<Assignment> found = Descend(space(), damage);
+    if (!found.ok()) return found.status();
+    incumbent_ = Incumbent{*found, std::nullopt};
+    return NewRound("the result", {*std::move(found)},
+                    round.evaluations[0].samples);
+  }
+
+  nlohmann::json SaveState() const override { return {}; }
+  absl::Status LoadState(const nlohmann::json&) override {
+    return absl::OkStatus();
+  }
+
+  const GreedyOptions options_;
+};
+
+}  // namespace
+
+absl::StatusOr<Assignment> Descend(
+    const SearchSpace& space, const std::vector<std::vector<double>>& damage) {
+  const int kind = SteeringKind(space);
+  Assignment current = Dearest(space);
+  while (!WithinBudgets(space, current)) {
+    // Steps that cannot be measured are the last resort, in unit order.
+    double least = std::numeric_limits<double>::infinity();
+    size_t best = space.units.size();
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      const uint16_t level = current.levels[u];
+      if (level == 0) continue;
+      const auto& menu = space.units[u].menu;
+      const int64_t saved =
+          menu[level].costs[kind] - menu[level - 1].costs[kind];
+      const double added = damage[u][level - 1] - damage[u][level];
+      // A step that saves nothing only opens the way to those below it.
+      const double price = saved > 0   ? added / static_cast<double>(saved)
+                           : added > 0 ? added
+                                       : 0.0;
+      if (best == space.units.size() || price < least) {
+        least = price < least ? price : least;
+        best = u;
+      }
+    }
+    if (best == space.units.size()) {
+      return absl::FailedPreconditionError(
+          "the cheapest choice of every unit still breaks a budget");
+    }
+    --current.levels[best];
+  }
+  return current;
+}
+
+absl::Status CheckOptions(const StrategyInput& input,
+                          const GreedyOptions& options) {
+  return CheckSampleCount("samples", options.samples, input);
+}
+
+int64_t PlannedSamples(const StrategyInput& input,
+                       const GreedyOptions& options) {
+  int64_t measured = 2;
+  for (const Unit& unit : input.space.units) {
+    measured += static_cast<int64_t>(unit.menu.size()) - 1;
+  }
+  return measured * options.samples;
+}
+
+std::unique_ptr<Strategy> NewStrategy(StrategyInput input,
+                                      const GreedyOptions& options,
+                                      StrategyIdentity identity) {
+  return std::make_unique<Greedy>(std::move(input), options,
+                                  std::move(identity));
+}
+
+}  // namespace evopress::search

@@ -1,0 +1,72 @@
+#include "search/knapsack.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "search/cost_grid.h"
+
+namespace evopress::search {
+namespace {
+
+absl::Status CheckOtherBudgets(const SearchSpace& space,
+                               const Assignment& assignment) {
+  for (size_t b = 1; b < space.budgets.size(); ++b) {
+    const Budget& budget = space.budgets[b];
+    const int64_t cost = Cost(space, assignment, budget.kind);
+    if (cost > budget.limit) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the dynamic programme knows one budget only; its optimum costs ",
+          cost, " ", space.cost_kinds[budget.kind], ", over the limit of ",
+          budget.limit));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Assignment> SolveKnapsack(
+    const SearchSpace& space, const std::vector<std::vector<double>>& penalties,
+    int64_t max_cells) {
+  const absl::StatusOr<CostGrid> grid =
+      MakeCostGrid(space, AllOptions(space), space.budgets[0].limit, max_cells);
+  if (!grid.ok()) return grid.status();
+
+  // best[c]: least penalty of the units so far with steps of c at most.
+  const size_t width = static_cast<size_t>(grid->capacity) + 1;
+  const size_t units = space.units.size();
+  std::vector<double> best(width, 0.0), next(width);
+  std::vector<uint16_t> choice(units * width);
+  for (size_t u = 0; u < units; ++u) {
+    for (size_t c = 0; c < width; ++c) {
+      double least = std::numeric_limits<double>::infinity();
+      uint16_t level = 0;
+      for (size_t l = 0; l < penalties[u].size(); ++l) {
+        const size_t step = static_cast<size_t>(grid->steps[u][l]);
+        if (step > c) continue;
+        const double penalty = best[c - step] + penalties[u][l];
+        if (penalty < least) {
+          least = penalty;
+          level = static_cast<uint16_t>(l);
+        }
+      }
+      next[c] = least;
+      choice[u * width + c] = level;
+    }
+    std::swap(best, next);
+  }
+
+  Assignment solution;
+  solution.levels.resize(units);
+  size_t left = width - 1;
+  for (size_t u = units; u-- > 0;) {
+    solution.levels[u] = choice[u * width + left];
+    left -= static_cast<size_t>(grid->steps[u][solution.levels[u]]);
+  }
+  const absl::Status others = CheckOtherBudgets(space, solution);
+  if (!others.ok()) return others;
+  return solution;
+}
+
+}  // namespace evopress::search

@@ -1,0 +1,251 @@
+#include "search/stepwise_strategy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "search/digest.h"
+#include "search/rng.h"
+
+namespace evopress::search {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kFormat[] = "evopress.snapshot.1";
+// No candidate ever has this slot.
+constexpr uint32_t kSampleSlot = 0xFFFFFFFF;
+
+json ToJson(const Step& step) {
+  if (const Done* done = std::get_if<Done>(&step)) {
+    return {{"winner", done->winner.levels}, {"fitness", Bits(done->fitness)}};
+  }
+  const Round& round = std::get<Round>(step);
+  json evaluations = json::array();
+  for (const Evaluation& evaluation : round.evaluations) {
+    evaluations.push_back({{"levels", evaluation.assignment.levels},
+                           {"samples", evaluation.samples}});
+  }
+  return {{"index", round.index},
+          {"purpose", round.purpose},
+          {"progress", Bits(round.progress)},
+          {"evaluations", std::move(evaluations)}};
+}
+
+absl::StatusOr<Assignment> AssignmentFromJson(const SearchSpace& space,
+                                              const json& levels) {
+  Assignment assignment{levels.get<std::vector<uint16_t>>()};
+  const absl::Status valid = Validate(space, assignment);
+  if (!valid.ok()) return absl::DataLossError(valid.ToString());
+  return assignment;
+}
+
+absl::StatusOr<Step> StepFromJson(const SearchSpace& space, const json& step) {
+  if (step.contains("winner")) {
+    auto winner = AssignmentFromJson(space, step.at("winner"));
+    if (!winner.ok()) return winner.status();
+    return Done{*std::move(winner),
+                FromBits(step.at("fitness").get<uint64_t>())};
+  }
+  Round round;
+  round.index = step.at("index").get<int64_t>();
+  round.purpose = step.at("purpose").get<std::string>();
+  round.progress = FromBits(step.at("progress").get<uint64_t>());
+  for (const json& entry : step.at("evaluations")) {
+    auto assignment = AssignmentFromJson(space, entry.at("levels"));
+    if (!assignment.ok()) return assignment.status();
+    round.evaluations.push_back(
+        {*std::move(assignment),
+         entry.at("samples").get<std::vector<int32_t>>()});
+  }
+  return round;
+}
+
+absl::Status Fits(const Round& round, const RoundResults& results) {
+  if (results.size() != round.evaluations.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got results of ", results.size(), " evaluations; round ",
+                     round.index, " has ", round.evaluations.size()));
+  }
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].size() != round.evaluations[i].samples.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("got ", results[i].size(), " samples for evaluation ", i,
+                       " of round ", round.index, "; it has ",
+                       round.evaluations[i].samples.size()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StepwiseStrategy::StepwiseStrategy(StrategyInput input,
+                                   StrategyIdentity identity)
+    : input_(std::move(input)), identity_(std::move(identity)) {}
+
+absl::StatusOr<Step> StepwiseStrategy::Start() {
+  if (pending_.has_value()) {
+    return absl::FailedPreconditionError("the search has already started");
+  }
+  if (NeedsBudgets()) {
+    const absl::Status reachable = CheckBudgetsReachable(space());
+    if (!reachable.ok()) return reachable;
+  }
+  absl::StatusOr<Step> step = First();
+  if (step.ok()) pending_ = *step;
+  return step;
+}
+
+absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
+  if (!pending_.has_value() || !std::holds_alternative<Round>(*pending_)) {
+    return absl::FailedPreconditionError(
+        "no round is pending: the search has ended or not yet started");
+  }
+  const Round round = std::get<Round>(*pending_);
+  const absl::Status fits = Fits(round, results);
+  if (!fits.ok()) return fits;
+  std::vector<double> fitness;
+  fitness.reserve(results.size());
+  for (const std::vector<SampleSums>& samples : results) {
+    fitness.push_back(MeanMetric(samples, identity_.fitness));
+  }
+  measured_samples_ += std::exchange(pending_samples_, 0);
+  absl::StatusOr<Step> step = Next(round, fitness);
+  if (step.ok()) pending_ = *step;
+  return step;
+}
+
+std::string StepwiseStrategy::Snapshot() const {
+  json body = {{"format", kFormat},
+               {"strategy", identity_.name},
+               {"job", identity_.hash},
+               {"rounds", rounds_},
+               {"measured_samples", measured_samples_},
+               {"pending_samples", pending_samples_},
+               {"state", SaveState()}};
+  if (pending_.has_value()) body["step"] = ToJson(*pending_);
+  if (incumbent_.has_value()) {
+    body["incumbent"] = {{"levels", incumbent_->assignment.levels}};
+    if (incumbent_->fitness.has_value()) {
+      body["incumbent"]["fitness"] = Bits(*incumbent_->fitness);
+    }
+  }
+  body["digest"] = Sha256Hex(body.dump());
+  return body.dump();
+}
+
+absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
+  if (pending_.has_value()) {
+    return absl::FailedPreconditionError(
+        "restore into a freshly made strategy only");
+  }
+  try {
+    json body = json::parse(snapshot);
+    const std::string digest = body.at("digest").get<std::string>();
+    body.erase("digest");
+    if (Sha256Hex(body.dump()) != digest) {
+      return absl::DataLossError("snapshot damaged: its digest does not match");
+    }
+    if (body.at("format") != kFormat) {
+      return absl::DataLossError("snapshot has an unknown format");
+    }
+    if (body.at("strategy") != identity_.name ||
+        body.at("job") != identity_.hash) {
+      return absl::DataLossError(absl::StrCat(
+          "snapshot belongs to another job, not to this \"", identity_.name,
+          "\" search (space, options, seed or data differ)"));
+    }
+    if (!body.contains("step")) {
+      return absl::DataLossError("snapshot was taken before Start()");
+    }
+    absl::StatusOr<Step> step = StepFromJson(space(), body.at("step"));
+    if (!step.ok()) return step;
+    std::optional<Incumbent> incumbent;
+    if (body.contains("incumbent")) {
+      const json& saved = body.at("incumbent");
+      auto assignment = AssignmentFromJson(space(), saved.at("levels"));
+      if (!assignment.ok()) return assignment.status();
+      incumbent = Incumbent{*std::move(assignment), std::nullopt};
+      if (saved.contains("fitness")) {
+        incumbent->fitness = FromBits(saved.at("fitness").get<uint64_t>());
+      }
+    }
+    const absl::Status loaded = LoadState(body.at("state"));
+    if (!loaded.ok()) return loaded;
+    rounds_ = body.at("rounds").get<int64_t>();
+    measured_samples_ = body.at("measured_samples").get<int64_t>();
+    pending_samples_ = body.at("pending_samples").get<int64_t>();
+    incumbent_ = std::move(incumbent);
+    pending_ = *step;
+    return step;
+  } catch (const json::exception& error) {
+    return absl::DataLossError(
+        absl::StrCat("snapshot damaged: ", error.what()));
+  }
+}
+
+Round StepwiseStrategy::NewRound(std::string purpose,
+                                 std::vector<Assignment> assignments,
+                                 const std::vector<int32_t>& samples) {
+  Round round;
+  round.index = rounds_++;
+  round.purpose = std::move(purpose);
+  if (identity_.planned_samples > 0) {
+    round.progress =
+        std::min(1.0, static_cast<double>(measured_samples_) /
+                          static_cast<double>(identity_.planned_samples));
+  }
+  round.evaluations.reserve(assignments.size());
+  for (Assignment& assignment : assignments) {
+    round.evaluations.push_back({std::move(assignment), samples});
+  }
+  pending_samples_ =
+      static_cast<int64_t>(round.evaluations.size() * samples.size());
+  return round;
+}
+
+std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
+  Rng rng(input_.seed, static_cast<uint64_t>(rounds_), kSampleSlot);
+  std::vector<int32_t> samples =
+      rng.SampleWithoutReplacement(input_.num_samples, count);
+  std::sort(samples.begin(), samples.end());
+  return samples;
+}
+
+Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
+  incumbent_ = Incumbent{winner, fitness};
+  return Done{std::move(winner), fitness};
+}
+
+absl::Status CheckSampleCount(const std::string& option, int32_t samples,
+                              const StrategyInput& input) {
+  if (samples < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, "=", samples, " must be at least 1"));
+  }
+  if (samples > input.num_samples) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, "=", samples, " exceeds the ", input.num_samples,
+                     " calibration samples; lower it or calibrate on more"));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<size_t> Ranking(const std::vector<double>& fitness) {
+  const auto value = [&](size_t i) {
+    return std::isfinite(fitness[i]) ? fitness[i]
+                                     : std::numeric_limits<double>::infinity();
+  };
+  std::vector<size_t> order(fitness.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return value(a) < value(b); });
+  return order;
+}
+
+}  // namespace evopress::search

@@ -1,0 +1,83 @@
+// What all strategies share: the Start/Tell protocol, the pending round, the
+// incumbent and snapshots. A strategy derives from it and writes only its
+// First() and Next(), and the state that it has beyond those.
+#ifndef EVOPRESS_SEARCH_STEPWISE_STRATEGY_H_
+#define EVOPRESS_SEARCH_STEPWISE_STRATEGY_H_
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "search/strategy.h"
+
+namespace evopress::search {
+
+// What names a strategy and its job.
+struct StrategyIdentity {
+  std::string name;              // "evopress"
+  std::string hash;              // of space, options, seed and all other input
+  Metric fitness = Metric::kKl;  // what Next() is told
+  int64_t planned_samples = 0;   // measurements at most, for Round::progress
+};
+
+// Thread-compatible.
+class StepwiseStrategy : public Strategy {
+ public:
+  absl::StatusOr<Step> Start() final;
+  absl::StatusOr<Step> Tell(const RoundResults& results) final;
+  std::optional<Incumbent> incumbent() const final { return incumbent_; }
+  std::string Snapshot() const final;
+  absl::StatusOr<Step> Restore(const std::string& snapshot) final;
+
+ protected:
+  // REQUIRES: a valid input.space.
+  StepwiseStrategy(StrategyInput input, StrategyIdentity identity);
+
+  // False: Start() does not ask whether the budgets can be met.
+  virtual bool NeedsBudgets() const { return true; }
+  virtual absl::StatusOr<Step> First() = 0;
+  // fitness[i] belongs to round.evaluations[i]; +infinity where not finite.
+  virtual absl::StatusOr<Step> Next(const Round& round,
+                                    const std::vector<double>& fitness) = 0;
+  // State beyond the pending round and the incumbent. DataLoss if damaged;
+  // exceptions of the JSON library are caught by the caller.
+  virtual nlohmann::json SaveState() const = 0;
+  virtual absl::Status LoadState(const nlohmann::json& state) = 0;
+
+  // The next round: every assignment on the same samples.
+  Round NewRound(std::string purpose, std::vector<Assignment> assignments,
+                 const std::vector<int32_t>& samples);
+  // Different samples in rising order, drawn afresh for the next round.
+  std::vector<int32_t> DrawSamples(int32_t count) const;
+  // Makes `winner` the incumbent and ends the search.
+  Step Finish(Assignment winner, double fitness);
+
+  const SearchSpace& space() const { return input_.space; }
+  const StrategyInput& input() const { return input_; }
+
+  std::optional<Incumbent> incumbent_;
+
+ private:
+  const StrategyInput input_;
+  const StrategyIdentity identity_;
+  int64_t rounds_ = 0;            // made so far
+  int64_t measured_samples_ = 0;  // asked for before the pending round
+  int64_t pending_samples_ = 0;   // asked for by the pending round
+  std::optional<Step> pending_;   // unset before Start()
+};
+
+// InvalidArgument, naming the option, unless 1 <= samples <= num_samples.
+absl::Status CheckSampleCount(const std::string& option, int32_t samples,
+                              const StrategyInput& input);
+
+// Indices of `fitness` from best to worst: by value, then by index. Values
+// that are not finite come last.
+std::vector<size_t> Ranking(const std::vector<double>& fitness);
+
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_STEPWISE_STRATEGY_H_

@@ -1,0 +1,34 @@
+#include "search/strategy.h"
+
+#include <cmath>
+#include <limits>
+
+namespace evopress::search {
+
+double MeanMetric(const std::vector<SampleSums>& samples, Metric metric) {
+  double sum = 0;
+  int64_t positions = 0;
+  for (const SampleSums& sample : samples) {
+    switch (metric) {
+      case Metric::kKl:
+        sum += sample.kl;
+        break;
+      case Metric::kTopKKl:
+        sum += sample.topk_kl;
+        break;
+      case Metric::kNll:
+        sum += sample.nll;
+        break;
+    }
+    if (sample.positions < 0 ||
+        __builtin_add_overflow(positions, sample.positions, &positions)) {
+      return std::numeric_limits<double>::infinity();
+    }
+  }
+  if (positions == 0 || !std::isfinite(sum)) {
+    return std::numeric_limits<double>::infinity();
+  }
+  return sum / static_cast<double>(positions);
+}
+
+}  // namespace evopress::search

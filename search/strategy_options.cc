@@ -1,0 +1,175 @@
+#include "search/strategy_options.h"
+
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "search/digest.h"
+#include "search/dp.h"
+#include "search/evopress.h"
+#include "search/fixed.h"
+#include "search/greedy.h"
+#include "search/random_search.h"
+#include "search/uniform.h"
+#include "search/weighted_dp.h"
+
+namespace evopress::search {
+namespace {
+
+template <typename Options>
+Metric FitnessOf(const Options& options) {
+  if constexpr (requires { options.fitness; }) return options.fitness;
+  return Metric::kKl;
+}
+
+void Write(CanonicalWriter& out, const EvoPressOptions& options) {
+  out.Int(options.generations);
+  out.Int(options.offspring);
+  out.Word(options.stages.size());
+  for (const SelectionStage& stage : options.stages) {
+    out.Int(stage.survivors);
+    out.Int(stage.samples);
+  }
+  out.Int(options.max_switches);
+  out.Int(options.initial_candidates);
+  out.Int(options.initial_samples);
+}
+void Write(CanonicalWriter&, const UniformOptions&) {}
+void Write(CanonicalWriter& out, const RandomOptions& options) {
+  out.Int(options.candidates);
+  out.Int(options.samples);
+}
+void Write(CanonicalWriter& out, const GreedyOptions& options) {
+  out.Int(options.samples);
+}
+void Write(CanonicalWriter&, const DpOptions&) {}
+void Write(CanonicalWriter& out, const WeightedDpOptions& options) {
+  out.Int(options.samples);
+}
+void Write(CanonicalWriter& out, const FixedOptions& options) {
+  out.Word(options.assignments.size());
+  for (const Assignment& assignment : options.assignments) {
+    out.Text(Hash(assignment));
+  }
+  out.Word(options.samples.size());
+  for (int32_t sample : options.samples) out.Int(sample);
+}
+
+std::string JobHash(const StrategyInput& input,
+                    const StrategyOptions& options) {
+  CanonicalWriter out("evopress.strategy.1");
+  out.Text(Hash(input.space));
+  out.Int(input.num_samples);
+  out.Int(input.sample_tokens);
+  out.Word(input.seed);
+  out.Word(input.layer_errors.size());
+  for (const std::vector<double>& errors : input.layer_errors) {
+    out.Word(errors.size());
+    for (double error : errors) out.Double(error);
+  }
+  out.Text(StrategyName(options));
+  std::visit(
+      [&](const auto& chosen) {
+        out.Int(static_cast<int64_t>(FitnessOf(chosen)));
+        Write(out, chosen);
+      },
+      options);
+  return out.Sha256();
+}
+
+absl::Status CheckLayerErrors(const StrategyInput& input) {
+  const auto& units = input.space.units;
+  if (input.layer_errors.size() != units.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("layer errors of ", input.layer_errors.size(),
+                     " units given; the space has ", units.size()));
+  }
+  for (size_t u = 0; u < units.size(); ++u) {
+    const std::vector<double>& errors = input.layer_errors[u];
+    if (errors.size() != units[u].menu.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unit \"", units[u].name, "\" has ", errors.size(),
+                       " layer errors and ", units[u].menu.size(), " levels"));
+    }
+    for (size_t l = 0; l < errors.size(); ++l) {
+      if (!std::isfinite(errors[l]) || errors[l] < 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("layer error ", errors[l], " of unit \"",
+                         units[u].name, "\" at level \"", units[u].menu[l].name,
+                         "\" must be finite and not negative"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckInput(const StrategyInput& input,
+                        const StrategyOptions& options) {
+  const absl::Status space = Validate(input.space);
+  if (!space.ok()) return space;
+  if (input.num_samples < 0 || input.sample_tokens < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "num_samples=", input.num_samples,
+        " and sample_tokens=", input.sample_tokens, " must not be negative"));
+  }
+  const std::string name = StrategyName(options);
+  if (input.space.budgets.empty() &&
+      !std::holds_alternative<FixedOptions>(options)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\" needs a budget"));
+  }
+  if (!NeedsLayerErrors(options) && input.layer_errors.empty()) {
+    return absl::OkStatus();
+  }
+  if (input.layer_errors.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("\"", name, "\" needs the layers' errors, unknown here"));
+  }
+  return CheckLayerErrors(input);
+}
+
+}  // namespace
+
+std::string StrategyName(const StrategyOptions& options) {
+  constexpr const char* kNames[] = {
+      "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed"};
+  static_assert(std::size(kNames) == std::variant_size_v<StrategyOptions>);
+  return kNames[options.index()];
+}
+
+bool NeedsLayerErrors(const StrategyOptions& options) {
+  return std::holds_alternative<DpOptions>(options) ||
+         std::holds_alternative<WeightedDpOptions>(options);
+}
+
+absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
+    StrategyInput input, const StrategyOptions& options) {
+  const absl::Status valid = CheckInput(input, options);
+  if (!valid.ok()) return valid;
+  return std::visit(
+      [&](const auto& chosen) -> absl::StatusOr<std::unique_ptr<Strategy>> {
+        const absl::Status checked = CheckOptions(input, chosen);
+        if (!checked.ok()) return checked;
+        StrategyIdentity identity{StrategyName(options),
+                                  JobHash(input, options), FitnessOf(chosen),
+                                  PlannedSamples(input, chosen)};
+        return NewStrategy(std::move(input), chosen, std::move(identity));
+      },
+      options);
+}
+
+int64_t PlannedTokens(const StrategyInput& input,
+                      const StrategyOptions& options) {
+  const int64_t samples = std::visit(
+      [&](const auto& chosen) { return PlannedSamples(input, chosen); },
+      options);
+  int64_t tokens = 0;
+  if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return tokens;
+}
+
+}  // namespace evopress::search

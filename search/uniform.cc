@@ -1,0 +1,100 @@
+#include "search/uniform.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace evopress::search {
+namespace {
+
+class Uniform : public StepwiseStrategy {
+ public:
+  Uniform(StrategyInput input, StrategyIdentity identity)
+      : StepwiseStrategy(std::move(input), std::move(identity)) {}
+
+ private:
+  absl::StatusOr<Step> First() override {
+    absl::StatusOr<UniformAssignment> best = DearestUniform(space());
+    if (!best.ok()) return best.status();
+    return Finish(std::move(best->assignment),
+                  std::numeric_limits<double>::infinity());
+  }
+  absl::StatusOr<Step> Next(const Round&, const std::vector<double>&) override {
+    return absl::InternalError("uniform has no rounds");
+  }
+  nlohmann::json SaveState() const override { return {}; }
+  absl::Status LoadState(const nlohmann::json&) override {
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace
+
+std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space) {
+  std::set<std::string> names;
+  for (const Unit& unit : space.units) {
+    for (const LevelChoice& level : unit.menu) names.insert(level.name);
+  }
+  std::vector<UniformAssignment> found;
+  for (const std::string& name : names) {
+    UniformAssignment uniform{name, {}, 0};
+    for (const Unit& unit : space.units) {
+      const absl::StatusOr<int> level = FindLevel(unit, name);
+      if (!level.ok() && unit.menu.size() > 1) break;
+      uniform.assignment.levels.push_back(level.ok() ? *level : 0);
+    }
+    if (uniform.assignment.levels.size() != space.units.size()) continue;
+    uniform.cost = Cost(space, uniform.assignment, SteeringKind(space));
+    const bool repeated = std::any_of(
+        found.begin(), found.end(), [&](const UniformAssignment& other) {
+          return other.assignment == uniform.assignment;
+        });
+    if (!repeated) found.push_back(std::move(uniform));
+  }
+  std::sort(found.begin(), found.end(),
+            [](const UniformAssignment& a, const UniformAssignment& b) {
+              return std::tie(a.cost, a.level) < std::tie(b.cost, b.level);
+            });
+  return found;
+}
+
+absl::StatusOr<UniformAssignment> DearestUniform(const SearchSpace& space) {
+  std::vector<UniformAssignment> all = UniformAssignments(space);
+  if (all.empty()) {
+    return absl::FailedPreconditionError(
+        "no level is legal for all units alike");
+  }
+  const UniformAssignment* best = nullptr;
+  for (const UniformAssignment& uniform : all) {
+    if (!WithinBudgets(space, uniform.assignment)) continue;
+    if (best == nullptr || uniform.cost > best->cost) best = &uniform;
+  }
+  if (best == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no uniform level meets the budgets; the cheapest, \"",
+                     all.front().level, "\", costs ", all.front().cost, " ",
+                     space.cost_kinds[SteeringKind(space)]));
+  }
+  return *best;
+}
+
+absl::Status CheckOptions(const StrategyInput&, const UniformOptions&) {
+  return absl::OkStatus();
+}
+
+int64_t PlannedSamples(const StrategyInput&, const UniformOptions&) {
+  return 0;
+}
+
+std::unique_ptr<Strategy> NewStrategy(StrategyInput input,
+                                      const UniformOptions&,
+                                      StrategyIdentity identity) {
+  return std::make_unique<Uniform>(std::move(input), std::move(identity));
+}
+
+}  // namespace evopress::search
