@@ -87,6 +87,7 @@ absl::Status Session::EnsureOpen() {
   // Leases of the older session are void; what is in work goes on, its result
   // is still welcome.
   queue_.clear();
+  wake_.notify_all();  // the heartbeat interval may have changed
   return absl::OkStatus();
 }
 
