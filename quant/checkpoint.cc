@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "quant/gguf_checkpoint.h"
+#include "quant/hf_checkpoint.h"
 
 namespace evopress::quant {
 
@@ -18,9 +19,13 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   }
   if (S_ISDIR(info.st_mode)) {
-    return absl::UnimplementedError("Hugging Face directories: soon");
+    absl::StatusOr<std::unique_ptr<HfCheckpoint>> directory =
+        HfCheckpoint::Open(path);
+    if (!directory.ok()) return directory.status();
+    return *std::move(directory);
   }
-  auto gguf = GgufCheckpoint::Open(path);
+  absl::StatusOr<std::unique_ptr<GgufCheckpoint>> gguf =
+      GgufCheckpoint::Open(path);
   if (!gguf.ok()) return gguf.status();
   return *std::move(gguf);
 }
