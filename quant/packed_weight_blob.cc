@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "quant/mapped_file.h"
 #include "quant/packed_weight.h"
 #include "quant/sha256.h"
 
@@ -127,6 +128,16 @@ absl::StatusOr<PackedWeight> ParseBlob(absl::Span<const uint8_t> bytes) {
   const absl::Status valid = Validate(weight);
   if (!valid.ok()) return Damaged(std::string(valid.message()));
   return weight;
+}
+
+absl::StatusOr<PackedWeight> ReadBlob(const std::string& path) {
+  const absl::StatusOr<std::unique_ptr<MappedFile>> file =
+      MappedFile::Open(path);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<PackedWeight> weight = ParseBlob((*file)->bytes());
+  if (weight.ok()) return weight;
+  return absl::Status(weight.status().code(),
+                      absl::StrCat(path, ": ", weight.status().message()));
 }
 
 }  // namespace evopress::quant
