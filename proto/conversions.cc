@@ -337,6 +337,8 @@ absl::Status Validate(const v1::ModelRef& model) {
         absl::StrCat("model.files has ", model.files_size(), " entries; 1 to ",
                      kMaxFiles, " are possible"));
   }
+  // The canonical text of quant/model_hash.h.
+  std::string text = "evopress model 1\n";
   bool has_entry = model.entry().empty();
   for (const v1::ModelRef::File& file : model.files()) {
     if (!IsPlainFileName(file.name())) {
@@ -347,7 +349,16 @@ absl::Status Validate(const v1::ModelRef& model) {
       return absl::InvalidArgumentError(absl::StrCat(
           "model file \"", file.name(), "\" has no valid size and SHA-256"));
     }
+    absl::StrAppend(&text, file.sha256(), " ", file.size_bytes(), " ",
+                    file.name(), "\n");
     has_entry = has_entry || file.name() == model.entry();
+  }
+  if (const std::string hash = search::Sha256Hex(text); hash != model.hash()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.hash ", model.hash(),
+                     " does not cover "
+                     "model.files, whose hash is ",
+                     hash));
   }
   if (!has_entry) {
     return absl::InvalidArgumentError(absl::StrCat(

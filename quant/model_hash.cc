@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t kPieceBytes = size_t{1} << 20;
 
+}  // namespace
+
 absl::StatusOr<ModelFile> HashFile(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
@@ -42,8 +44,6 @@ absl::StatusOr<ModelFile> HashFile(const std::string& path) {
   file.sha256 = ToHex(hash.Finish());
   return file;
 }
-
-}  // namespace
 
 std::string ModelManifest::CanonicalText() const {
   std::string text = "evopress model 1\n";

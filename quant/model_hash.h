@@ -18,6 +18,10 @@ struct ModelFile {
   std::string sha256;  // 64 lower-case hex digits
 };
 
+// Reads the file once, in pieces. NotFound, PermissionDenied ... as the system
+// says.
+absl::StatusOr<ModelFile> HashFile(const std::string& path);
+
 struct ModelManifest {
   std::vector<ModelFile> files;  // by name
 
@@ -28,8 +32,8 @@ struct ModelManifest {
   std::string Hash() const;
 };
 
-// Reads every file once, in pieces. InvalidArgument for two files of one name
-// or a name with a newline; NotFound, PermissionDenied ... as the system says.
+// HashFile of each. InvalidArgument for two files of one name or a name with a
+// newline.
 absl::StatusOr<ModelManifest> MakeModelManifest(
     const std::vector<std::string>& paths);
 
