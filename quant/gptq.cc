@@ -72,7 +72,6 @@ class PanelRun {
         out_(out),
         work_(cols_ * kPanelRows),
         errors_(kBatch * kPanelRows) {
-    if (plan_.static_groups) FitAllGrids(panel);
     for (int64_t c = 0; c < cols_; ++c) {
       const int64_t column = plan_.factor->order[c];
       if (plan_.dead[column]) {
@@ -82,6 +81,7 @@ class PanelRun {
                     kPanelRows * sizeof(float));
       }
     }
+    if (plan_.static_groups) FitAllGrids();
   }
 
   void Run() {
@@ -99,10 +99,17 @@ class PanelRun {
     return plan_.factor->v.data() + c * cols_;
   }
 
-  void FitAllGrids(const float* panel) {
+  // Groups are runs of the layer's columns, which `work_` holds reordered.
+  void FitAllGrids() {
+    PanelBuffer ordered(cols_ * kPanelRows);
+    for (int64_t c = 0; c < cols_; ++c) {
+      std::memcpy(ordered.data() + plan_.factor->order[c] * kPanelRows,
+                  Column(c), kPanelRows * sizeof(float));
+    }
     for (int64_t c = 0; c < cols_; c += plan_.group) {
-      FitGrid(panel + c * kPanelRows, plan_.group, plan_.importance.data() + c,
-              plan_.grid, &out_.grids[c / plan_.group]);
+      FitGrid(ordered.data() + c * kPanelRows, plan_.group,
+              plan_.importance.data() + c, plan_.grid,
+              &out_.grids[c / plan_.group]);
     }
   }
 
