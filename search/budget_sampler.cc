@@ -10,7 +10,8 @@ absl::StatusOr<BudgetSampler> BudgetSampler::Make(const SearchSpace& space,
                                                   Options options,
                                                   int64_t limit) {
   absl::StatusOr<CostGrid> grid =
-      MakeCostGrid(space, options, limit, kMaxCells);
+      MakeCostGrid(space, options, limit,
+                   kMaxCells / static_cast<int64_t>(space.units.size()));
   if (!grid.ok()) return grid.status();
   return BudgetSampler(space, std::move(options), limit, *std::move(grid));
 }

@@ -19,7 +19,7 @@ Options AllOptions(const SearchSpace& space) {
 
 absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
                                       const Options& options, int64_t limit,
-                                      int64_t max_cells) {
+                                      int64_t max_columns) {
   const int kind = SteeringKind(space);
   CostGrid grid;
   int64_t base = space.constant_costs[kind];
@@ -44,12 +44,12 @@ absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
                      " is below the cheapest choice, ", base));
   }
   const int64_t spendable = std::min(limit - base, extra);
-  const int64_t units = static_cast<int64_t>(space.units.size());
-  const int64_t max_capacity = max_cells / units - 1;
-  if (max_capacity < 1) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        units, " units exceed the table's limit of ", max_cells, " cells"));
+  if (max_columns < 2) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the table of this budget does not fit into memory for ",
+                     space.units.size(), " units"));
   }
+  const int64_t max_capacity = max_columns - 1;
   grid.step = std::max<int64_t>(divisor, 1);
   if (spendable / grid.step > max_capacity) {
     grid.step = spendable / max_capacity + 1;

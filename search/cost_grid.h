@@ -30,13 +30,13 @@ struct CostGrid {
   bool exact = true;                        // false if rounded to buckets
 };
 
-// A grid of the steering kind for `limit`, with units * (capacity + 1) at most
-// `max_cells`. FailedPrecondition if the cheapest options exceed `limit`;
-// ResourceExhausted if there are more units than cells.
+// A grid of the steering kind for `limit`, with capacity < `max_columns`.
+// FailedPrecondition if the cheapest options exceed `limit`; ResourceExhausted
+// if max_columns < 2 (callers divide a memory bound by the number of units).
 // REQUIRES: valid space; one non-empty option list per unit.
 absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
                                       const Options& options, int64_t limit,
-                                      int64_t max_cells);
+                                      int64_t max_columns);
 
 }  // namespace evopress::search
 

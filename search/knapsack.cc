@@ -9,6 +9,9 @@
 namespace evopress::search {
 namespace {
 
+// The two rows of doubles, in cells of the choice table.
+constexpr int64_t kRowCells = 2 * sizeof(double) / sizeof(uint16_t);
+
 absl::Status CheckOtherBudgets(const SearchSpace& space,
                                const Assignment& assignment) {
   for (size_t b = 1; b < space.budgets.size(); ++b) {
@@ -29,8 +32,11 @@ absl::Status CheckOtherBudgets(const SearchSpace& space,
 absl::StatusOr<Assignment> SolveKnapsack(
     const SearchSpace& space, const std::vector<std::vector<double>>& penalties,
     int64_t max_cells) {
+  const int64_t cells_per_column =
+      static_cast<int64_t>(space.units.size()) + kRowCells;
   const absl::StatusOr<CostGrid> grid =
-      MakeCostGrid(space, AllOptions(space), space.budgets[0].limit, max_cells);
+      MakeCostGrid(space, AllOptions(space), space.budgets[0].limit,
+                   max_cells / cells_per_column);
   if (!grid.ok()) return grid.status();
 
   // best[c]: least penalty of the units so far with steps of c at most.

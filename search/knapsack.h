@@ -17,11 +17,13 @@
 
 namespace evopress::search {
 
+// Cells of two bytes: one per unit and amount, and eight more per amount.
 inline constexpr int64_t kMaxKnapsackCells = int64_t{1} << 26;  // 128 MiB
 
 // penalties[u][l] for every unit and level, finite. FailedPrecondition if
 // nothing meets the steering budget, or if the optimum breaks another budget
-// (this programme knows only one).
+// (this programme knows only one); ResourceExhausted if the units alone exceed
+// `max_cells`.
 // REQUIRES: a valid space with a budget.
 absl::StatusOr<Assignment> SolveKnapsack(
     const SearchSpace& space, const std::vector<std::vector<double>>& penalties,

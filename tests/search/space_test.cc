@@ -1,0 +1,140 @@
+#include "search/space.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
+#include "tests/search/toy.h"
+
+namespace evopress::search {
+namespace {
+
+SearchSpace Good() {
+  return MakeToy({64, 64, 32}, {2, 3, 4}, 160 * 3, 1).input.space;
+}
+
+void ExpectRefused(const SearchSpace& space, const std::string& part) {
+  const absl::Status status = Validate(space);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << part;
+  EXPECT_NE(status.ToString().find(part), std::string::npos) << status;
+}
+
+TEST(Space, AcceptsAConsistentSpace) {
+  EXPECT_TRUE(Validate(Good()).ok()) << Validate(Good());
+}
+
+TEST(Space, RefusesWhatIsInconsistentAndNamesIt) {
+  SearchSpace space = Good();
+  space.units.clear();
+  ExpectRefused(space, "no units");
+  space = Good();
+  space.units[1].name = space.units[0].name;
+  ExpectRefused(space, "\"unit.0\" appears twice");
+  space = Good();
+  space.units[1].menu.clear();
+  ExpectRefused(space, "\"unit.1\" has no levels");
+  space = Good();
+  space.units[1].menu[1].name = space.units[1].menu[0].name;
+  ExpectRefused(space, "twice");
+  space = Good();
+  space.units[2].menu[1].costs = {};
+  ExpectRefused(space, "0 costs");
+  space = Good();
+  space.units[2].menu[0].costs = {-1};
+  ExpectRefused(space, "negative code_bits -1");
+  space = Good();
+  space.constant_costs = {-5};
+  ExpectRefused(space, "negative");
+  space = Good();
+  std::swap(space.units[0].menu[0], space.units[0].menu[2]);
+  ExpectRefused(space, "out of order");
+  space = Good();
+  space.budgets[0].kind = 1;
+  ExpectRefused(space, "budgets[0].kind=1");
+  space = Good();
+  space.units[0].weights = -3;
+  ExpectRefused(space, "-3 weights");
+}
+
+TEST(Space, RefusesSumsThatOverflow) {
+  SearchSpace space = Good();
+  space.units[1].menu.back().costs = {std::numeric_limits<int64_t>::max()};
+  ExpectRefused(space, "exceeds 64 bits");
+  space = Good();
+  space.constant_costs = {std::numeric_limits<int64_t>::max() - 10};
+  ExpectRefused(space, "exceeds 64 bits");
+  EXPECT_FALSE(MakeStrategy({space, 4, 10, 1, {}}, UniformOptions{}).ok());
+}
+
+TEST(Space, SortMenusPutsThemInOrder) {
+  SearchSpace space = Good();
+  std::swap(space.units[0].menu[0], space.units[0].menu[2]);
+  SortMenus(space);
+  EXPECT_EQ(space, Good());
+}
+
+TEST(Space, ChecksAssignments) {
+  EXPECT_TRUE(Validate(Good(), Assignment{{0, 1, 2}}).ok());
+  EXPECT_FALSE(Validate(Good(), Assignment{{0, 1}}).ok());
+  EXPECT_FALSE(Validate(Good(), Assignment{{0, 1, 3}}).ok());
+}
+
+TEST(Space, CostIsTheConstantPlusTheUnits) {
+  EXPECT_EQ(Cost(Good(), Assignment{{0, 1, 2}}, 0), 1000 + 128 + 192 + 128);
+  const CostRange range = ReachableCosts(Good(), 0);
+  EXPECT_EQ(range.min, 1000 + 320);
+  EXPECT_EQ(range.max, 1000 + 640);
+  EXPECT_TRUE(WithinBudgets(Good(), Assignment{{1, 1, 1}}));
+  EXPECT_FALSE(WithinBudgets(Good(), Assignment{{1, 1, 2}}));
+}
+
+TEST(Space, PrintsTheReachableRangeOfAnUnreachableBudget) {
+  SearchSpace space = Good();
+  space.budgets[0].limit = 1319;
+  const absl::Status status = CheckBudgetsReachable(space);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_EQ(status.message(),
+            "budget of 1319 code_bits is out of reach; this space reaches "
+            "1320 to 1640");
+  space.budgets[0].limit = 1320;
+  EXPECT_TRUE(CheckBudgetsReachable(space).ok());
+  space.budgets[0].limit = 1 << 30;
+  EXPECT_TRUE(CheckBudgetsReachable(space).ok());
+}
+
+TEST(Space, FindsByNameAndSuggestsTheNearest) {
+  EXPECT_EQ(*FindUnit(Good(), "unit.1"), 1);
+  const absl::Status status = FindUnit(Good(), "unt.2").status();
+  EXPECT_TRUE(absl::IsNotFound(status));
+  EXPECT_NE(status.ToString().find("nearest are unit.2"), std::string::npos);
+  EXPECT_EQ(*FindLevel(Good().units[0], "gptq:b3:g64:asym"), 1);
+  EXPECT_NE(FindLevel(Good().units[0], "x")
+                .status()
+                .ToString()
+                .find("gptq:b4:g64:asym"),
+            std::string::npos);
+}
+
+TEST(Space, HashCoversEverythingAStrategyCanSee) {
+  std::vector<SearchSpace> spaces(11, Good());
+  spaces[1].cost_kinds[0] = "bits";
+  spaces[2].constant_costs[0] = 1;
+  spaces[3].units[0].name = "x";
+  spaces[4].units[0].layers.push_back("x");
+  spaces[5].units[0].weights = 1;
+  spaces[6].units[0].group = "";
+  spaces[7].units[0].menu[0].name = "x";
+  spaces[8].units[0].menu[0].costs[0] = 1;
+  spaces[9].budgets[0].limit = 1;
+  spaces[10].units.pop_back();
+  std::set<std::string> hashes;
+  for (const SearchSpace& space : spaces) hashes.insert(Hash(space));
+  EXPECT_EQ(hashes.size(), spaces.size());
+  EXPECT_EQ(Hash(Good()), Hash(Good()));
+  EXPECT_EQ(Hash(Good()).size(), 64u);
+  EXPECT_NE(Hash(Assignment{{1, 2}}), Hash(Assignment{{2, 1}}));
+}
+
+}  // namespace
+}  // namespace evopress::search
