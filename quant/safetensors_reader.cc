@@ -110,7 +110,9 @@ absl::Status CheckOverlaps(const std::string& path,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<SafetensorsTensor>> ParseFile(
+}  // namespace
+
+absl::StatusOr<std::vector<SafetensorsTensor>> ParseSafetensors(
     const std::string& path, absl::Span<const uint8_t> bytes) {
   if (bytes.size() < sizeof(uint64_t)) {
     return Malformed(path, "too short for a safetensors file");
@@ -142,8 +144,6 @@ absl::StatusOr<std::vector<SafetensorsTensor>> ParseFile(
   if (absl::Status s = CheckOverlaps(path, tensors); !s.ok()) return s;
   return tensors;
 }
-
-}  // namespace
 
 int64_t SafetensorsElementBytes(const std::string& dtype) {
   if (dtype == "F64" || dtype == "I64" || dtype == "U64") return 8;
@@ -185,7 +185,7 @@ absl::Status SafetensorsReader::AddFile(const std::string& path) {
   absl::StatusOr<std::unique_ptr<MappedFile>> mapped = MappedFile::Open(path);
   if (!mapped.ok()) return mapped.status();
   absl::StatusOr<std::vector<SafetensorsTensor>> tensors =
-      ParseFile(path, (*mapped)->bytes());
+      ParseSafetensors(path, (*mapped)->bytes());
   if (!tensors.ok()) return tensors.status();
   for (SafetensorsTensor& tensor : *tensors) {
     const std::string name = tensor.name;

@@ -39,6 +39,11 @@ int64_t SafetensorsElementBytes(const std::string& dtype);
 absl::Status ReadSafetensorF32(const SafetensorsTensor& tensor,
                                absl::Span<float> out);
 
+// The tensors of one file in memory, by name; they point into `bytes`. `path`
+// is only named in errors. Same errors as SafetensorsReader::Open.
+absl::StatusOr<std::vector<SafetensorsTensor>> ParseSafetensors(
+    const std::string& path, absl::Span<const uint8_t> bytes);
+
 // Immutable and thread-safe. Tensors live as long as the reader.
 class SafetensorsReader {
  public:
