@@ -9,6 +9,7 @@
 #include "quant/dequantize.h"
 #include "quant/finite_check.h"
 #include "quant/gguf_config.h"
+#include "quant/gguf_tokenizer.h"
 
 namespace evopress::quant {
 namespace {

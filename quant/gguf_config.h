@@ -6,7 +6,6 @@
 
 #include "absl/status/statusor.h"
 #include "nlohmann/json.hpp"
-#include "quant/checkpoint.h"
 #include "quant/gguf_names.h"
 #include "quant/gguf_reader.h"
 
@@ -25,10 +24,6 @@ namespace evopress::quant {
 // DataLoss, naming the key, if a key is missing or senseless.
 absl::StatusOr<nlohmann::json> ConfigOfGguf(const GgufReader& reader,
                                             GgufArchitecture architecture);
-
-// The tokenizer of a GGUF file. DataLoss if its tables differ in length or an
-// id is not in the vocabulary.
-absl::StatusOr<GgufTokenizerSource> TokenizerOfGguf(const GgufReader& reader);
 
 }  // namespace evopress::quant
 

@@ -1,7 +1,6 @@
 #include "quant/gguf_reader.h"
 
-#include <cstdio>
-#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"

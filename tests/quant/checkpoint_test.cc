@@ -194,7 +194,7 @@ TEST(Checkpoint, NoMutationOfTheFileBreaksReading) {
   const ScratchDirectory scratch;
   std::vector<float> out;
   int opened = 0;
-  for (uint64_t seed = 0; seed < 2000; ++seed) {
+  for (uint64_t seed = 0; seed < 800; ++seed) {
     SplitMix64 random(seed);
     std::string mutant = file;
     mutant[random.Below(seed % 2 == 0 ? 3200 : file.size())] ^=
@@ -208,7 +208,7 @@ TEST(Checkpoint, NoMutationOfTheFileBreaksReading) {
       (*checkpoint)->ReadF32(info.name, absl::MakeSpan(out)).IgnoreError();
     }
   }
-  EXPECT_GT(opened, 100);
+  EXPECT_GT(opened, 50);
 }
 
 TEST(GgufNames, EveryNameComesBack) {
