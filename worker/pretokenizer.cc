@@ -1,5 +1,6 @@
 #include "worker/pretokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -62,7 +63,7 @@ void Combine(SplitBehavior behavior, std::vector<Part>* parts) {
         }
         previous = part->match;
       }
-      out.assign(out.rbegin(), out.rend());
+      std::reverse(out.begin(), out.end());
       break;
   }
   *parts = std::move(out);
