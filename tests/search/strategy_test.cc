@@ -31,7 +31,7 @@ std::vector<Case> Cases() {
   evopress.initial_candidates = 6;
   FixedOptions fixed;
   fixed.assignments = {Assignment{{0, 0, 0, 0, 0, 0, 0, 0}},
-                       Assignment{{1, 1, 0, 1, 1, 0, 0, 0}}};
+                       Assignment{{1, 1, 0, 1, 0, 0, 0, 0}}};
   return {{"evopress", evopress, true},
           {"uniform", UniformOptions{}, false},
           {"random", RandomOptions{12, 4, Metric::kKl}, true},
