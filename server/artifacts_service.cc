@@ -1,0 +1,85 @@
+#include "server/artifacts_service.h"
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "proto/conversions.h"
+#include "server/grpc_status.h"
+
+namespace evopress::server {
+namespace {
+
+constexpr int kMaxStats = 10'000;
+constexpr int64_t kChunkBytes = int64_t{1} << 20;
+
+}  // namespace
+
+grpc::Status ArtifactsService::StatArtifacts(
+    grpc::ServerContext*, const v1::StatArtifactsRequest* request,
+    v1::StatArtifactsResponse* response) {
+  if (request->sha256_size() > kMaxStats) {
+    return ToGrpc(absl::InvalidArgumentError(
+        absl::StrCat(request->sha256_size(), " hashes in one call; ", kMaxStats,
+                     " are possible")));
+  }
+  for (const std::string& sha256 : request->sha256()) {
+    if (!proto::IsSha256(sha256)) {
+      return ToGrpc(absl::InvalidArgumentError(
+          "an artifact is named by 64 lower-case hex digits"));
+    }
+    response->add_size_bytes(store_.Size(sha256));
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ArtifactsService::UploadArtifact(
+    grpc::ServerContext*, grpc::ServerReader<v1::UploadArtifactRequest>* reader,
+    v1::UploadArtifactResponse* response) {
+  v1::UploadArtifactRequest message;
+  if (!reader->Read(&message) || !message.has_header()) {
+    return ToGrpc(
+        absl::InvalidArgumentError("the first message must be the header"));
+  }
+  const std::string sha256 = message.header().sha256();
+  const int64_t size = message.header().size_bytes();
+  if (proto::IsSha256(sha256) && store_.Size(sha256) == size) {
+    response->set_existed(true);
+    return grpc::Status::OK;
+  }
+  auto writer = store_.Create(sha256, size);
+  if (!writer.ok()) return ToGrpc(writer.status());
+  while (reader->Read(&message)) {
+    if (!message.has_data() ||
+        static_cast<int64_t>(message.data().size()) > kChunkBytes) {
+      return ToGrpc(absl::InvalidArgumentError(
+          absl::StrCat("after the header come messages with at most ",
+                       kChunkBytes, " bytes of data")));
+    }
+    absl::Status status = (*writer)->Append(message.data());
+    if (!status.ok()) return ToGrpc(status);
+  }
+  return ToGrpc((*writer)->Commit());
+}
+
+grpc::Status ArtifactsService::DownloadArtifact(
+    grpc::ServerContext*, const v1::DownloadArtifactRequest* request,
+    grpc::ServerWriter<v1::DownloadArtifactResponse>* writer) {
+  auto reader = store_.OpenForReading(request->sha256());
+  if (!reader.ok()) return ToGrpc(reader.status());
+  const int64_t size = (*reader)->size();
+  if (request->offset() < 0 || request->offset() > size) {
+    return ToGrpc(absl::OutOfRangeError(absl::StrCat(
+        "offset ", request->offset(), " lies outside the ", size, " bytes")));
+  }
+  for (int64_t offset = request->offset(); offset < size;
+       offset += kChunkBytes) {
+    auto bytes = (*reader)->Read(offset, kChunkBytes);
+    if (!bytes.ok()) return ToGrpc(bytes.status());
+    v1::DownloadArtifactResponse message;
+    *message.mutable_data() = *std::move(bytes);
+    if (!writer->Write(message)) break;  // the client is gone
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace evopress::server

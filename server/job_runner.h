@@ -1,0 +1,143 @@
+// Drives one job from its spec to its results: builds, rounds, report.
+//
+// A runner is a deterministic machine between the strategy and the journal. It
+// asks for tasks (TakeTasks), is told their results, and writes what must
+// survive. It is thrown away and made anew from the journal at any time: after
+// a crash, a full disk, a pause.
+//
+//   BUILDING   build tasks -> level table artifact
+//   SEARCHING  round journaled -> evaluate tasks -> round told, committed
+//   REPORTING  winner, spec.report and reference on every HELD_OUT set
+#ifndef EVOPRESS_SERVER_JOB_RUNNER_H_
+#define EVOPRESS_SERVER_JOB_RUNNER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "evopress/v1/jobs.pb.h"
+#include "evopress/v1/tasks.pb.h"
+#include "search/history.h"
+#include "search/strategy.h"
+#include "server/artifact_store.h"
+#include "server/journal.h"
+#include "server/measurement_plan.h"
+
+namespace evopress::server {
+
+// SUCCEEDED, FAILED or CANCELLED.
+bool HasEnded(const JobRecord& record);
+
+// The job as the API shows it, from its record alone.
+v1::Job DescribeJob(const JobRecord& record);
+
+// Thread-compatible.
+class JobRunner {
+ public:
+  // Replays the told rounds. `journal` and `artifacts` must outlive this.
+  // DataLoss if the journaled rounds are not what the strategy asks.
+  static absl::StatusOr<std::unique_ptr<JobRunner>> Create(
+      const JobRecord& record, Journal& journal, ArtifactStore& artifacts);
+
+  const JobRecord& record() const { return record_; }
+  JobRecord& mutable_record() { return record_; }
+
+  // True while no worker has given the job its numeric class.
+  bool WaitsForClass() const { return record_.numeric_class.empty(); }
+  absl::Status PinClass(const std::string& numeric_class);
+
+  // One step forward, if nothing is pending. Returns true if another step may
+  // be possible at once. ResourceExhausted and Unavailable: the journal could
+  // not be written, make the runner anew later. Other errors fail the job.
+  absl::StatusOr<bool> Advance(absl::Time now);
+
+  // Tasks to lease, new since the last call; all journaled before.
+  std::vector<v1::Task> TakeTasks();
+
+  // InvalidArgument unless `result` fits the task (FailedPrecondition if it
+  // names artifacts that are not there).
+  absl::Status CheckResult(const v1::Task& task,
+                           const v1::TaskResult& result) const;
+
+  // Adds what `result` teaches to `batch`. `replace`: overwrite what an
+  // earlier result taught.
+  void Record(const v1::Task& task, const v1::TaskResult& result, bool replace,
+              JournalBatch& batch);
+  // The batch is durable: the task is done.
+  void Finish(const v1::Task& task, const v1::TaskResult& result);
+  // The result of a finished task is in doubt: nothing is told until it is
+  // finished again.
+  void Reopen(const v1::Task& task, JournalBatch& batch);
+  // The task is replaced by smaller ones (TakeTasks).
+  void SplitTask(const v1::Task& task);
+
+  v1::Job Describe() const;
+
+ private:
+  // Measurements to make on one token set, in canonical order.
+  struct Wanted {
+    v1::TokenSetRef data;
+    std::vector<Pair> pairs;
+    std::vector<std::string> keys;  // of the pairs; may repeat
+  };
+
+  JobRunner(const JobRecord& record, v1::JobSpec spec, Journal& journal,
+            ArtifactStore& artifacts);
+
+  absl::Status Build(absl::Time now);
+  absl::Status UseLevelTable(const v1::LevelTable& table);
+  bool BlobsPresent(const v1::LevelTable& table) const;
+  absl::Status StartSearch();
+  absl::Status TakeStep(search::Step step);
+  absl::Status BeginRound(const search::Round& round);
+  absl::Status TellRound();
+  absl::Status BeginReport();
+  absl::Status EndReport(absl::Time now);
+  Wanted WantedFor(const search::Round& round) const;
+  void AddPair(Wanted& wanted, const std::string& levels,
+               int32_t sequence) const;
+  absl::Status LoadValues(const Wanted& wanted);
+  void EmitTasks(const Wanted& wanted, const std::string& known);
+  void Emit(v1::Task task);
+  std::vector<std::string> KeysOf(const v1::EvaluateTask& task) const;
+  search::RoundResults ResultsOf(const search::Round& round,
+                                 const v1::EvaluateResult& flat) const;
+  v1::Candidate MakeCandidate(const std::string& name,
+                              const search::Assignment& assignment) const;
+  absl::Status SaveRecord();
+
+  JobRecord record_;
+  const v1::JobSpec spec_;
+  Journal& journal_;
+  ArtifactStore& artifacts_;
+  std::optional<v1::TokenSetRef> search_set_;
+
+  search::SearchSpace space_;
+  std::map<std::string, v1::BuildResult> builds_;  // by build key
+  std::optional<MeasurementKeys> keys_;
+  std::vector<std::vector<double>> layer_errors_;
+
+  std::unique_ptr<search::Strategy> strategy_;
+  std::optional<search::History> history_;
+  std::optional<search::Round> round_;  // pending
+  RoundRow row_;                        // of round_
+  std::optional<search::Done> done_;
+
+  bool begun_ = false;  // the tasks of the present state were emitted
+  std::vector<Wanted> wanted_;                       // present round or report
+  std::map<std::string, search::SampleSums> values_;  // by key
+  std::set<std::string> pending_;                    // task ids
+  int64_t planned_tasks_ = 0;
+  std::vector<v1::Task> new_tasks_;
+};
+
+}  // namespace evopress::server
+
+#endif  // EVOPRESS_SERVER_JOB_RUNNER_H_

@@ -1,0 +1,52 @@
+// The Jobs service over a Scheduler.
+#ifndef EVOPRESS_SERVER_JOBS_SERVICE_H_
+#define EVOPRESS_SERVER_JOBS_SERVICE_H_
+
+#include <atomic>
+
+#include "evopress/v1/jobs.grpc.pb.h"
+#include "server/scheduler.h"
+
+namespace evopress::server {
+
+// Thread-safe. `scheduler` must outlive this.
+class JobsService final : public v1::Jobs::Service {
+ public:
+  explicit JobsService(Scheduler& scheduler) : scheduler_(scheduler) {}
+
+  grpc::Status CreateJob(grpc::ServerContext* context,
+                         const v1::CreateJobRequest* request,
+                         v1::Job* response) override;
+  grpc::Status GetJob(grpc::ServerContext* context,
+                      const v1::GetJobRequest* request,
+                      v1::Job* response) override;
+  grpc::Status ListJobs(grpc::ServerContext* context,
+                        const v1::ListJobsRequest* request,
+                        v1::ListJobsResponse* response) override;
+  grpc::Status WatchJob(grpc::ServerContext* context,
+                        const v1::WatchJobRequest* request,
+                        grpc::ServerWriter<v1::Job>* writer) override;
+  grpc::Status PauseJob(grpc::ServerContext* context,
+                        const v1::PauseJobRequest* request,
+                        v1::Job* response) override;
+  grpc::Status ResumeJob(grpc::ServerContext* context,
+                         const v1::ResumeJobRequest* request,
+                         v1::Job* response) override;
+  grpc::Status CancelJob(grpc::ServerContext* context,
+                         const v1::CancelJobRequest* request,
+                         v1::Job* response) override;
+  grpc::Status DeleteJob(grpc::ServerContext* context,
+                         const v1::DeleteJobRequest* request,
+                         v1::DeleteJobResponse* response) override;
+  grpc::Status ListRounds(grpc::ServerContext* context,
+                          const v1::ListRoundsRequest* request,
+                          v1::ListRoundsResponse* response) override;
+
+ private:
+  Scheduler& scheduler_;
+  std::atomic<int> watches_ = 0;
+};
+
+}  // namespace evopress::server
+
+#endif  // EVOPRESS_SERVER_JOBS_SERVICE_H_

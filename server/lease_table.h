@@ -1,0 +1,167 @@
+// Who works on what: sessions, tasks, leases, votes. Pure: time is an
+// argument, nothing is sent or stored from here.
+//
+// Invariants
+//  1. A task is done once: the first valid result wins, equal ones are
+//     duplicates.
+//  2. A task has at most one live lease, except while its result is disputed.
+//  3. Losing a worker never counts against a task; reported faults do.
+//  4. A different second result opens a dispute: other workers compute the
+//     task until two agree; those who said otherwise are quarantined.
+#ifndef EVOPRESS_SERVER_LEASE_TABLE_H_
+#define EVOPRESS_SERVER_LEASE_TABLE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "evopress/v1/workers.pb.h"
+
+namespace evopress::server {
+
+struct LeaseTableOptions {
+  absl::Duration heartbeat_interval = absl::Seconds(5);
+  int heartbeats_per_lease = 3;
+  int max_attempts_with_fault = 3;
+  int max_votes = 5;             // different opinions before a task fails
+  int64_t max_tasks = 1 << 20;
+  int64_t max_workers = 16384;
+  int max_leases_per_session = 256;
+  std::string epoch = "0";       // makes tokens of different runs differ
+};
+
+// What became of one completion, and what the caller has to do about it.
+struct CompletionOutcome {
+  enum class Action {
+    kNone,
+    kAccept,    // store the result
+    kDispute,   // the result accepted before is in doubt: forget it for now
+    kConfirm,   // dispute over, the result accepted before was right
+    kReplace,   // dispute over, this result replaces the one accepted before
+    kSplit,     // out of memory: replace the task by smaller ones
+    kFail,      // the task cannot be done: `message`
+  };
+  v1::CompleteTasksResponse::Verdict verdict =
+      v1::CompleteTasksResponse::VERDICT_UNSPECIFIED;
+  Action action = Action::kNone;
+  std::string message;  // for logs and errors; names workers
+};
+
+// Thread-compatible.
+class LeaseTable {
+ public:
+  explicit LeaseTable(const LeaseTableOptions& options) : options_(options) {}
+
+  // Tasks. Adding a known task changes nothing; ResourceExhausted if full.
+  absl::Status AddTask(const v1::Task& task);
+  // Forgets tasks; who holds one hears of it with the next heartbeat.
+  void RemoveTask(const std::string& id);
+  void RemoveJob(const std::string& job);
+  // Tasks of a paused job are not leased; what is leased goes on.
+  void SetPaused(const std::string& job, bool paused);
+  const v1::Task* FindTask(const std::string& id) const;
+  int64_t open_tasks() const { return open_tasks_; }
+
+  // Sessions. All but OpenSession: Aborted if the session is not valid.
+  absl::StatusOr<std::string> OpenSession(const v1::OpenSessionRequest& request,
+                                          absl::Time now);
+  absl::StatusOr<v1::LeaseTasksResponse> LeaseTasks(const std::string& session,
+                                                    int capacity,
+                                                    absl::Time now);
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(
+      const v1::HeartbeatRequest& request, absl::Time now);
+  absl::Status CloseSession(const std::string& session, absl::Time now);
+  // The class of a session that may take work, "" if it may not.
+  absl::StatusOr<std::string> ClassForWork(const std::string& session) const;
+
+  // `value` identifies the result's content (a hash); `fault` is set instead
+  // if the worker reports one or its result is malformed.
+  absl::StatusOr<CompletionOutcome> Complete(const std::string& session,
+                                             const v1::Completion& completion,
+                                             const std::string& value,
+                                             const v1::Fault* fault,
+                                             absl::Time now);
+
+  // Drops leases of silent workers. True if a task became free.
+  bool Expire(absl::Time now);
+
+  // NotFound for an unknown worker.
+  absl::Status DrainWorker(const std::string& worker_id);
+  std::vector<v1::Worker> ListWorkers() const;  // by worker id
+  // Share of the lease's work that its holder reported, summed over the job.
+  int ActiveLeases(const std::string& job) const;
+
+ private:
+  struct TaskEntry {
+    v1::Task task;
+    bool done = false;
+    bool disputed = false;
+    bool queued = false;
+    std::string accepted;                            // value
+    std::map<std::string, std::set<std::string>> votes;  // value -> workers
+    std::set<std::string> avoid;  // workers that failed or voted
+    int attempts = 0;
+    int faults = 0;
+    std::set<std::string> tokens;  // live leases
+  };
+  struct LeaseEntry {
+    std::string task;
+    std::string session;
+    int attempt = 0;
+    bool cancelled = false;
+    absl::Time expiry;
+  };
+  struct SessionEntry {
+    std::string worker;
+    absl::Time last_seen;
+    std::map<std::string, LeaseEntry> leases;  // by token
+  };
+  struct WorkerEntry {
+    v1::OpenSessionRequest info;
+    std::string session;  // "" if none is valid
+    v1::Worker::State state = v1::Worker::ACTIVE;
+    int64_t completed = 0;
+    absl::Time last_seen;
+  };
+
+  absl::Duration LeaseTime() const {
+    return options_.heartbeat_interval * options_.heartbeats_per_lease;
+  }
+  absl::StatusOr<SessionEntry*> Touch(const std::string& session,
+                                      absl::Time now);
+  void Enqueue(const std::string& id, TaskEntry& entry, bool first);
+  void DropLease(SessionEntry& session, const std::string& token);
+  void DropSession(const std::string& session);
+  void CancelLeases(TaskEntry& entry);
+  bool MayTake(const TaskEntry& entry, const WorkerEntry& worker) const;
+  bool AnotherCanTake(const TaskEntry& entry, const std::string& worker) const;
+  std::string NextTaskFor(const WorkerEntry& worker);
+  CompletionOutcome CompleteWithFault(const std::string& id, TaskEntry& entry,
+                                      const std::string& worker,
+                                      const v1::Fault& fault);
+  CompletionOutcome CompleteDisputed(const std::string& id, TaskEntry& entry,
+                                     const std::string& worker,
+                                     const std::string& value);
+  void Quarantine(const std::string& worker);
+  void ForgetOldWorkers();
+
+  const LeaseTableOptions options_;
+  std::map<std::string, TaskEntry> tasks_;
+  std::map<std::string, std::deque<std::string>> queues_;  // job -> task ids
+  std::set<std::string> paused_;
+  std::string last_job_;  // round-robin position
+  std::map<std::string, SessionEntry> sessions_;
+  std::map<std::string, WorkerEntry> workers_;
+  int64_t open_tasks_ = 0;
+  int64_t next_serial_ = 0;
+};
+
+}  // namespace evopress::server
+
+#endif  // EVOPRESS_SERVER_LEASE_TABLE_H_

@@ -1,0 +1,304 @@
+// The workers' half of Scheduler: sessions, leases, completions.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/conversions.h"
+#include "server/scheduler.h"
+#include "server/sha256.h"
+
+namespace evopress::server {
+namespace {
+
+using Action = CompletionOutcome::Action;
+using v1::CompleteTasksResponse;
+
+constexpr absl::Duration kMaxWait = absl::Seconds(30);
+constexpr size_t kMaxNameBytes = 256;
+constexpr int kMaxCompletions = 1000;
+// After an empty poll, and when all long polls are taken.
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(50);
+constexpr absl::Duration kRetryWhenBusy = absl::Seconds(2);
+
+absl::Status CheckName(const char* field, const std::string& value) {
+  if (value.empty() || value.size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, " has ", value.size(), " bytes; 1 to ", kMaxNameBytes,
+        " are possible"));
+  }
+  return absl::OkStatus();
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
+  const int64_t nanoseconds = absl::ToInt64Nanoseconds(duration);
+  message.set_seconds(nanoseconds / 1'000'000'000);
+  message.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
+}
+
+// Spreads the polls of many workers: up to twice `base`, by session.
+absl::Duration Jittered(absl::Duration base, const std::string& session) {
+  const size_t hash = std::hash<std::string>()(session);
+  return base + base * (static_cast<double>(hash % 1024) / 1024);
+}
+
+}  // namespace
+
+struct Scheduler::Settlement {
+  struct Done {
+    v1::Task task;
+    v1::TaskResult result;
+  };
+  JournalBatch batch;
+  std::vector<Done> done;
+  std::set<std::string> touched;  // jobs
+  std::set<std::string> rewind;   // jobs whose history holds a wrong result
+  std::map<std::string, std::string> failed;  // job -> message
+};
+
+absl::StatusOr<v1::OpenSessionResponse> Scheduler::OpenSession(
+    const v1::OpenSessionRequest& request) {
+  absl::Status status = CheckName("worker_id", request.worker_id());
+  status.Update(CheckName("numeric_class", request.numeric_class()));
+  if (request.host().size() > kMaxNameBytes ||
+      request.version().size() > kMaxNameBytes ||
+      request.capabilities_size() > 100) {
+    status.Update(absl::InvalidArgumentError(
+        "host, version or capabilities are too long"));
+  }
+  if (!status.ok()) return status;
+  MutexLock lock(mutex_);
+  auto session = leases_.OpenSession(request, absl::Now());
+  if (!session.ok()) return session.status();
+  spdlog::info("worker {} ({}) opens session {}", request.worker_id(),
+               request.numeric_class(), *session);
+  changed_.NotifyAll();
+  v1::OpenSessionResponse response;
+  response.set_session(*session);
+  SetDuration(options_.leases.heartbeat_interval,
+              *response.mutable_heartbeat_interval());
+  return response;
+}
+
+void Scheduler::PinClasses(const std::string& numeric_class) {
+  for (auto& [id, entry] : jobs_) {
+    if (entry.runner == nullptr || entry.record.paused ||
+        !entry.runner->WaitsForClass()) {
+      continue;
+    }
+    absl::Status status = entry.runner->PinClass(numeric_class);
+    if (!status.ok()) {
+      StopJob(entry, status);
+      continue;
+    }
+    Step(entry);
+  }
+}
+
+absl::StatusOr<v1::LeaseTasksResponse> Scheduler::LeaseTasks(
+    const v1::LeaseTasksRequest& request) {
+  if (request.capacity() < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("capacity is ", request.capacity(), "; 1 or more"));
+  }
+  const absl::Duration wait =
+      std::clamp(absl::Seconds(request.wait().seconds()) +
+                     absl::Nanoseconds(request.wait().nanos()),
+                 absl::ZeroDuration(), kMaxWait);
+  const absl::Time end = absl::Now() + wait;
+  MutexLock lock(mutex_);
+  const bool may_wait = long_polls_ < options_.max_long_polls;
+  ++long_polls_;
+  absl::StatusOr<v1::LeaseTasksResponse> response;
+  for (;;) {
+    auto numeric_class = leases_.ClassForWork(request.session());
+    if (!numeric_class.ok()) {
+      response = numeric_class.status();
+      break;
+    }
+    if (!numeric_class->empty()) PinClasses(*numeric_class);
+    const absl::Time now = absl::Now();
+    response = leases_.LeaseTasks(request.session(), request.capacity(), now);
+    if (!response.ok() || response->leases_size() > 0 || response->drain() ||
+        !may_wait || stopped_ || now >= end) {
+      break;
+    }
+    changed_.WaitFor(mutex_, end - now);
+  }
+  --long_polls_;
+  if (response.ok() && response->leases_size() == 0) {
+    SetDuration(
+        Jittered(may_wait ? kRetryAfter : kRetryWhenBusy, request.session()),
+        *response->mutable_retry_after());
+  }
+  return response;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> Scheduler::Heartbeat(
+    const v1::HeartbeatRequest& request) {
+  MutexLock lock(mutex_);
+  return leases_.Heartbeat(request, absl::Now());
+}
+
+absl::Status Scheduler::CloseSession(const std::string& session) {
+  MutexLock lock(mutex_);
+  absl::Status status = leases_.CloseSession(session, absl::Now());
+  changed_.NotifyAll();
+  return status;
+}
+
+absl::StatusOr<v1::ListWorkersResponse> Scheduler::ListWorkers(
+    const v1::ListWorkersRequest& request) {
+  constexpr int kPage = 1000;
+  MutexLock lock(mutex_);
+  const std::vector<v1::Worker> workers = leases_.ListWorkers();
+  const size_t page = static_cast<size_t>(
+      request.page_size() <= 0 ? kPage : std::min(request.page_size(), kPage));
+  v1::ListWorkersResponse response;
+  for (const v1::Worker& worker : workers) {
+    // A page token is the last worker id listed.
+    if (worker.worker_id() <= request.page_token()) continue;
+    if (static_cast<size_t>(response.workers_size()) == page) {
+      response.set_next_page_token(
+          response.workers(response.workers_size() - 1).worker_id());
+      break;
+    }
+    *response.add_workers() = worker;
+  }
+  return response;
+}
+
+absl::Status Scheduler::DrainWorker(const std::string& worker_id) {
+  MutexLock lock(mutex_);
+  absl::Status status = leases_.DrainWorker(worker_id);
+  changed_.NotifyAll();
+  return status;
+}
+
+absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
+    const std::string& session, const v1::Completion& completion,
+    Settlement& settlement) {
+  const v1::Task* found = leases_.FindTask(completion.task_id());
+  const v1::Task task = found == nullptr ? v1::Task() : *found;
+  const auto job = jobs_.find(task.job());
+  JobRunner* runner =
+      found == nullptr || job == jobs_.end() ? nullptr : job->second.runner.get();
+
+  v1::Fault malformed;
+  const v1::Fault* fault =
+      completion.has_fault() ? &completion.fault() : nullptr;
+  std::string value;
+  if (fault == nullptr && runner != nullptr) {
+    absl::Status valid =
+        completion.has_result()
+            ? runner->CheckResult(task, completion.result())
+            : absl::InvalidArgumentError("neither result nor fault");
+    if (valid.ok()) {
+      value = Sha256Hex(proto::DeterministicBytes(completion.result()));
+    } else {
+      malformed.set_kind(v1::Fault::CRASH);
+      malformed.set_message(
+          absl::StrCat("malformed completion: ", valid.message()));
+      fault = &malformed;
+    }
+  }
+  auto outcome =
+      leases_.Complete(session, completion, value, fault, absl::Now());
+  if (!outcome.ok()) return outcome.status();
+  if (!outcome->message.empty()) spdlog::warn("{}", outcome->message);
+  if (runner == nullptr) return outcome->verdict;
+
+  JournalBatch& batch = settlement.batch;
+  switch (outcome->action) {
+    case Action::kNone:
+      break;
+    case Action::kReplace:
+      settlement.rewind.insert(task.job());
+      [[fallthrough]];
+    case Action::kAccept:
+    case Action::kConfirm:
+      runner->Record(task, completion.result(),
+                     outcome->action == Action::kReplace, batch);
+      settlement.done.push_back({task, completion.result()});
+      break;
+    case Action::kDispute:
+      runner->Reopen(task, batch);
+      break;
+    case Action::kSplit:
+      runner->SplitTask(task);
+      leases_.RemoveTask(task.id());
+      break;
+    case Action::kFail:
+      settlement.failed[task.job()] = outcome->message;
+      break;
+  }
+  if (outcome->action != Action::kNone) settlement.touched.insert(task.job());
+  return fault == &malformed ? CompleteTasksResponse::REJECTED
+                             : outcome->verdict;
+}
+
+absl::Status Scheduler::Settle(Settlement& settlement) {
+  JournalBatch& batch = settlement.batch;
+  for (const std::string& job : settlement.touched) {
+    batch.jobs.push_back(jobs_.at(job).runner->record());
+  }
+  // A wrong result was told: the search is told anew from the first round.
+  // All right measurements are known, so only what follows the wrong one is
+  // measured again.
+  for (const std::string& job : settlement.rewind) {
+    batch.delete_rounds.push_back(job);
+  }
+  absl::Status status = journal_->Commit(batch);
+  if (!status.ok()) {
+    for (const std::string& job : settlement.touched) {
+      StopJob(jobs_.at(job), status);
+    }
+    return status;
+  }
+  for (const Settlement::Done& done : settlement.done) {
+    jobs_.at(done.task.job()).runner->Finish(done.task, done.result);
+  }
+  for (const auto& [job, message] : settlement.failed) {
+    EndJob(jobs_.at(job), v1::Job::FAILED, message);
+  }
+  for (const std::string& job : settlement.touched) {
+    Entry& entry = jobs_.at(job);
+    if (entry.runner == nullptr) continue;
+    if (settlement.rewind.count(job) != 0) {
+      entry.record = entry.runner->record();
+      MakeRunner(entry);
+    }
+    if (entry.runner == nullptr) continue;
+    if (entry.record.paused) {
+      Changed(entry);
+    } else {
+      Step(entry);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::CompleteTasksResponse> Scheduler::CompleteTasks(
+    const v1::CompleteTasksRequest& request) {
+  if (request.completions_size() > kMaxCompletions) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.completions_size(), " completions at once; ",
+                     kMaxCompletions, " are possible"));
+  }
+  MutexLock lock(mutex_);
+  v1::CompleteTasksResponse response;
+  Settlement settlement;
+  for (const v1::Completion& completion : request.completions()) {
+    auto verdict = CompleteOne(request.session(), completion, settlement);
+    if (!verdict.ok()) return verdict.status();
+    response.add_verdicts(*verdict);
+  }
+  absl::Status status = Settle(settlement);
+  changed_.NotifyAll();
+  if (!status.ok()) return status;
+  return response;
+}
+
+}  // namespace evopress::server

@@ -1,0 +1,520 @@
+#include "server/coordinator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "tests/server/fake_fleet.h"
+
+namespace evopress::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+// The winner and history of an undisturbed run with one worker.
+v1::Job UndisturbedRun(const v1::JobSpec& spec, int workers = 1) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  std::vector<std::unique_ptr<FakeWorker>> fleet;
+  for (int i = 0; i < workers; ++i) {
+    fleet.push_back(
+        std::make_unique<FakeWorker>(channel, absl::StrCat("w", i)));
+  }
+  v1::Job job;
+  const grpc::Status created = Create(channel, spec, &job);
+  EXPECT_TRUE(created.ok()) << created.error_message();
+  job = WaitForEnd(channel, job.name());
+  fleet.clear();
+  return job;
+}
+
+void ExpectSameOutcome(const v1::Job& a, const v1::Job& b) {
+  EXPECT_EQ(a.state(), v1::Job::SUCCEEDED) << a.error();
+  EXPECT_EQ(b.state(), v1::Job::SUCCEEDED) << b.error();
+  EXPECT_EQ(a.history_hash(), b.history_hash());
+  EXPECT_EQ(a.rounds(), b.rounds());
+  ASSERT_EQ(a.results_size(), b.results_size());
+  for (int i = 0; i < a.results_size(); ++i) {
+    EXPECT_EQ(a.results(i).SerializeAsString(),
+              b.results(i).SerializeAsString());
+  }
+}
+
+TEST(Coordinator, AJobRunsToItsEndAndReportsWinnerUniformAndReference) {
+  const v1::Job job = UndisturbedRun(SmallSpec());
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error();
+  ASSERT_EQ(job.results_size(), 3);
+  EXPECT_EQ(job.results(0).name(), "winner");
+  EXPECT_EQ(job.results(1).name(), "uniform");
+  EXPECT_EQ(job.results(2).name(), "reference");
+  EXPECT_LE(job.results(0).costs(0), kUnits * 300);
+  EXPECT_EQ(job.results(2).costs_size(), 0);
+  for (const v1::Candidate& candidate : job.results()) {
+    ASSERT_EQ(candidate.held_out_size(), 1);
+    EXPECT_EQ(candidate.held_out(0).domain(), "wiki");
+    EXPECT_EQ(candidate.held_out(0).sums_size(), kHeldOut);
+  }
+  EXPECT_EQ(job.numeric_class(), "fake-1");
+  EXPECT_GT(job.rounds(), 4);
+  EXPECT_EQ(job.history_hash().size(), 64u);
+  EXPECT_GT(job.evaluated_tokens(), 0);
+  EXPECT_TRUE(job.has_end_time());
+}
+
+TEST(Coordinator, ThreeWorkersFindWhatOneFinds) {
+  ExpectSameOutcome(UndisturbedRun(SmallSpec(7)), UndisturbedRun(SmallSpec(7), 3));
+}
+
+TEST(Coordinator, ASecondJobMeasuresNothingAgain) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  FakeWorker worker(channel, "w");
+  v1::Job first;
+  ASSERT_TRUE(Create(channel, SmallSpec(3), &first).ok());
+  first = WaitForEnd(channel, first.name());
+  const int64_t evaluations = worker.evaluations();
+  v1::Job second;
+  ASSERT_TRUE(Create(channel, SmallSpec(3), &second).ok());
+  EXPECT_NE(second.name(), first.name());
+  second = WaitForEnd(channel, second.name());
+  EXPECT_EQ(worker.evaluations(), evaluations);
+  EXPECT_EQ(second.evaluated_tokens(), 0);
+  ExpectSameOutcome(first, second);
+}
+
+TEST(Coordinator, ARestartAtAnyTimeChangesNothing) {
+  const v1::JobSpec spec = SmallSpec(11);
+  const v1::Job expected = UndisturbedRun(spec);
+  ScratchDirectory scratch;
+  std::string name;
+  v1::Job job;
+  for (int life = 0; life < 40; ++life) {
+    auto coordinator = StartCoordinator(scratch.path());
+    ASSERT_NE(coordinator, nullptr);
+    const auto channel = coordinator->InProcessChannel();
+    if (life == 0) {
+      UploadSpecArtifacts(channel);
+      ASSERT_TRUE(Create(channel, spec, &job).ok());
+      name = job.name();
+    }
+    // Each life ends after a few more tasks.
+    std::atomic<int> left = 1 + life % 5;
+    FakeWorker worker(channel, "w", [&](const v1::Lease&, v1::Completion*) {
+      return --left >= 0;
+    });
+    job = WaitUntil(channel, name, [&](const v1::Job& now) {
+      return Ended(now) || left < 0;
+    });
+    if (Ended(job)) break;
+  }
+  ExpectSameOutcome(job, expected);
+}
+
+TEST(Coordinator, AKilledProcessLosesNothingThatWasAccepted) {
+  const v1::JobSpec spec = SmallSpec(12);
+  ScratchDirectory scratch;
+  const std::string socket = "unix:" + scratch.path() + "/socket";
+  const std::string data = scratch.path() + "/data";
+  // gRPC does not survive fork: the child is a process of its own.
+  const std::string binary =
+      std::string(EVOPRESS_BINARY_DIR) + "/server/evopressd";
+  if (!std::filesystem::exists(binary)) {
+    GTEST_SKIP() << "build evopressd to run this test: " << binary;
+  }
+  const auto start = [&] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::execl(binary.c_str(), binary.c_str(), "--listen", socket.c_str(),
+              "--data", data.c_str(), "--heartbeat", "200ms", nullptr);
+      ::_exit(127);
+    }
+    return pid;
+  };
+  const auto connect = [&] {
+    auto channel =
+        grpc::CreateChannel(socket, grpc::InsecureChannelCredentials());
+    EXPECT_TRUE(channel->WaitForConnected(
+        std::chrono::system_clock::now() + std::chrono::seconds(20)));
+    return channel;
+  };
+  v1::Job job;
+  int64_t tokens = 0;
+  for (int life = 0; life < 3; ++life) {
+    const pid_t pid = start();
+    {
+      const auto channel = connect();
+      if (life == 0) {
+        UploadSpecArtifacts(channel);
+        ASSERT_TRUE(Create(channel, spec, &job).ok());
+      }
+      FakeWorker worker(channel, "w");
+      job = WaitUntil(channel, job.name(), [&](const v1::Job& now) {
+        return Ended(now) || (life < 2 && now.rounds() > 2 + 3 * life);
+      });
+      EXPECT_GE(job.evaluated_tokens(), tokens);
+      tokens = job.evaluated_tokens();
+      if (life < 2) ::kill(pid, SIGKILL);
+    }
+    if (life == 2) ::kill(pid, SIGTERM);
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    if (life == 2) {
+      EXPECT_TRUE(WIFEXITED(status));
+      EXPECT_EQ(WEXITSTATUS(status), 0);
+    }
+  }
+  ExpectSameOutcome(job, UndisturbedRun(spec, 3));
+}
+
+TEST(Coordinator, LostWorkersAndDuplicatesDoNotChangeTheWinner) {
+  const v1::JobSpec spec = SmallSpec(13);
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path(), absl::Milliseconds(20));
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  std::atomic<int> count = 0;
+  const FakeWorker::Answer forgetful = [&](const v1::Lease&, v1::Completion*) {
+    return ++count % 3 != 0;  // every third is computed and lost
+  };
+  FakeWorker a(channel, "a", forgetful);
+  FakeWorker b(channel, "b", forgetful);
+  FakeWorker c(channel, "c");
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, spec, &job).ok());
+  ExpectSameOutcome(WaitForEnd(channel, job.name()), UndisturbedRun(spec));
+}
+
+TEST(Coordinator, OutOfMemorySplitsTasksUntilTheyFit) {
+  const v1::JobSpec spec = SmallSpec(14);
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  FakeWorker worker(
+      channel, "small", [](const v1::Lease& lease, v1::Completion* completion) {
+        const v1::EvaluateTask& work = lease.task().evaluate();
+        if (work.assignments_size() * work.sequences_size() > 2) {
+          completion->mutable_fault()->set_kind(v1::Fault::OUT_OF_MEMORY);
+        }
+        return true;
+      });
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, spec, &job).ok());
+  ExpectSameOutcome(WaitForEnd(channel, job.name()), UndisturbedRun(spec));
+}
+
+TEST(Coordinator, ReproducibleFaultsFailTheJobWithTheirMessageAndItCanResume) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  std::atomic<bool> broken = true;
+  std::atomic<int> attempts = 0;
+  FakeWorker worker(
+      channel, "w", [&](const v1::Lease&, v1::Completion* completion) {
+        if (broken) {
+          ++attempts;
+          completion->mutable_fault()->set_kind(v1::Fault::CRASH);
+          completion->mutable_fault()->set_message("signal 11");
+        }
+        return true;
+      });
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+  job = WaitForEnd(channel, job.name());
+  EXPECT_EQ(job.state(), v1::Job::FAILED);
+  EXPECT_THAT(job.error(), HasSubstr("signal 11"));
+  EXPECT_GE(attempts, 3);
+  broken = false;
+  grpc::ClientContext context;
+  v1::ResumeJobRequest resume;
+  resume.set_name(job.name());
+  ASSERT_TRUE(
+      v1::Jobs::NewStub(channel)->ResumeJob(&context, resume, &job).ok());
+  ExpectSameOutcome(WaitForEnd(channel, job.name()),
+                    UndisturbedRun(SmallSpec()));
+}
+
+TEST(Coordinator, AWorkerOfAnotherNumericClassTakesNoPart) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  v1::JobSpec spec = SmallSpec();
+  spec.set_numeric_class("fake-2");
+  FakeWorker other(channel, "other", {}, "fake-1");
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, spec, &job).ok());
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_EQ(Get(channel, job.name()).state(), v1::Job::BUILDING);
+  FakeWorker right(channel, "right", {}, "fake-2");
+  job = WaitForEnd(channel, job.name());
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error();
+  EXPECT_EQ(other.evaluations(), 0);
+}
+
+TEST(Coordinator, BadRequestsAreRefusedWithTheReason) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  v1::Job job;
+  grpc::Status status = Create(channel, SmallSpec(), &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("model.gguf"));
+  v1::JobSpec unreachable = SmallSpec();
+  unreachable.mutable_space()->mutable_budgets(0)->set_limit(1);
+  status = Create(channel, unreachable, &job);
+  EXPECT_FALSE(status.ok());
+  status = Create(channel, v1::JobSpec(), &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  grpc::ClientContext context;
+  v1::GetJobRequest get;
+  get.set_name("jobs/nothing");
+  status = v1::Jobs::NewStub(channel)->GetJob(&context, get, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST(Coordinator, TheSameRequestIdMakesOneJob) {
+  ScratchDirectory scratch;
+  v1::Job first;
+  v1::Job second;
+  {
+    auto coordinator = StartCoordinator(scratch.path());
+    const auto channel = coordinator->InProcessChannel();
+    UploadSpecArtifacts(channel);
+    ASSERT_TRUE(Create(channel, SmallSpec(), &first, "id-1").ok());
+    ASSERT_TRUE(Create(channel, SmallSpec(), &second, "id-1").ok());
+    EXPECT_EQ(first.name(), second.name());
+    EXPECT_EQ(Create(channel, SmallSpec(2), &second, "id-1").error_code(),
+              grpc::StatusCode::ALREADY_EXISTS);
+  }
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  ASSERT_TRUE(Create(channel, SmallSpec(), &second, "id-1").ok());
+  EXPECT_EQ(first.name(), second.name());
+}
+
+TEST(Coordinator, FixedAssignmentsWithoutSearchSetAreOnlyReported) {
+  v1::JobSpec spec = SmallSpec();
+  spec.mutable_data()->DeleteSubrange(1, 1);
+  spec.mutable_strategy()->mutable_fixed()->set_fitness(v1::KL);
+  *spec.mutable_strategy()->mutable_fixed()->add_assignments() =
+      spec.report(0).assignment();
+  const v1::Job job = UndisturbedRun(spec);
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error();
+  EXPECT_EQ(job.rounds(), 0);
+  EXPECT_EQ(job.results_size(), 3);
+  EXPECT_EQ(job.results(0).held_out(0).sums_size(), kHeldOut);
+}
+
+TEST(Coordinator, PausedJobsStandStillAndCancelledOnesEnd) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  auto stub = v1::Jobs::NewStub(channel);
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+  const std::string name = job.name();
+  {
+    grpc::ClientContext context;
+    v1::PauseJobRequest request;
+    request.set_name(name);
+    ASSERT_TRUE(stub->PauseJob(&context, request, &job).ok());
+    EXPECT_EQ(job.state(), v1::Job::PAUSED);
+  }
+  FakeWorker worker(channel, "w");
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_EQ(Get(channel, name).state(), v1::Job::PAUSED);
+  {
+    grpc::ClientContext context;
+    v1::DeleteJobRequest request;
+    request.set_name(name);
+    v1::DeleteJobResponse response;
+    EXPECT_EQ(stub->DeleteJob(&context, request, &response).error_code(),
+              grpc::StatusCode::FAILED_PRECONDITION);
+  }
+  {
+    grpc::ClientContext context;
+    v1::CancelJobRequest request;
+    request.set_name(name);
+    ASSERT_TRUE(stub->CancelJob(&context, request, &job).ok());
+    EXPECT_EQ(job.state(), v1::Job::CANCELLED);
+  }
+  grpc::ClientContext context;
+  v1::DeleteJobRequest request;
+  request.set_name(name);
+  v1::DeleteJobResponse response;
+  EXPECT_TRUE(stub->DeleteJob(&context, request, &response).ok());
+}
+
+TEST(Coordinator, WatchersSeeTheEndAndRoundsAreListed) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  auto stub = v1::Jobs::NewStub(channel);
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+  FakeWorker worker(channel, "w");
+  grpc::ClientContext context;
+  v1::WatchJobRequest watch;
+  watch.set_name(job.name());
+  auto reader = stub->WatchJob(&context, watch);
+  int seen = 0;
+  while (reader->Read(&job)) ++seen;
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_GE(seen, 2);
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED);
+  v1::ListRoundsRequest list;
+  list.set_job(job.name());
+  list.set_page_size(3);
+  int64_t rounds = 0;
+  std::string hash;
+  do {
+    grpc::ClientContext list_context;
+    v1::ListRoundsResponse page;
+    ASSERT_TRUE(stub->ListRounds(&list_context, list, &page).ok());
+    for (const v1::RoundRecord& round : page.rounds()) {
+      EXPECT_EQ(round.index(), rounds++);
+      hash = round.history_hash();
+      for (const auto& evaluation : round.evaluations()) {
+        EXPECT_EQ(evaluation.samples_size(), evaluation.sums_size());
+      }
+    }
+    list.set_page_token(page.next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(rounds, job.rounds());
+  EXPECT_EQ(hash, job.history_hash());
+}
+
+TEST(Coordinator, ALiarIsOutvotedQuarantinedAndTheWinnerIsTheTrueOne) {
+  const v1::JobSpec spec = SmallSpec(15);
+  ScratchDirectory scratch;
+  // Leases that expire at once make both workers compute the same task.
+  auto coordinator = StartCoordinator(scratch.path(), absl::Milliseconds(30));
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  std::atomic<bool> lied = false;
+  v1::Completion truth;
+  v1::Lease lied_about;
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, spec, &job).ok());
+  {
+    FakeWorker liar(
+        channel, "liar", [&](const v1::Lease& lease, v1::Completion* c) {
+          if (!lease.task().has_evaluate()) return true;
+          if (lied) return false;
+          truth = *c;
+          lied_about = lease;
+          c->mutable_result()->mutable_evaluate()->mutable_sums(0)->set_kl(0);
+          lied = true;
+          return true;
+        });
+    for (int i = 0; i < 5000 && !lied; ++i) absl::SleepFor(absl::Milliseconds(2));
+  }
+  ASSERT_TRUE(lied);
+  // A late, different result arrives from an honest worker.
+  auto stub = v1::Workers::NewStub(channel);
+  v1::OpenSessionRequest open;
+  open.set_worker_id("late");
+  open.set_numeric_class("fake-1");
+  v1::OpenSessionResponse opened;
+  grpc::ClientContext open_context;
+  ASSERT_TRUE(stub->OpenSession(&open_context, open, &opened).ok());
+  v1::CompleteTasksRequest complete;
+  complete.set_session(opened.session());
+  *complete.add_completions() = truth;
+  v1::CompleteTasksResponse verdicts;
+  grpc::ClientContext complete_context;
+  ASSERT_TRUE(stub->CompleteTasks(&complete_context, complete, &verdicts).ok());
+  ASSERT_EQ(verdicts.verdicts(0), v1::CompleteTasksResponse::CONFLICT);
+  FakeWorker honest(channel, "honest");
+  ExpectSameOutcome(WaitForEnd(channel, job.name()), UndisturbedRun(spec));
+  v1::ListWorkersResponse workers;
+  grpc::ClientContext list_context;
+  ASSERT_TRUE(
+      stub->ListWorkers(&list_context, v1::ListWorkersRequest(), &workers).ok());
+  for (const v1::Worker& worker : workers.workers()) {
+    EXPECT_EQ(worker.state() == v1::Worker::QUARANTINED,
+              worker.worker_id() == "liar");
+  }
+}
+
+TEST(Coordinator, OneProcessHoldsTheDataDirectory) {
+  ScratchDirectory scratch;
+  auto first = StartCoordinator(scratch.path());
+  CoordinatorOptions options;
+  options.data_dir = scratch.path();
+  const auto second = Coordinator::Start(options);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr(absl::StrCat("process ", ::getpid())));
+}
+
+TEST(Coordinator, ServesOnLoopbackAndSaysWhere) {
+  ScratchDirectory scratch;
+  CoordinatorOptions options;
+  options.data_dir = scratch.path();
+  options.listen = {"127.0.0.1:0"};
+  auto coordinator = Coordinator::Start(options);
+  ASSERT_TRUE(coordinator.ok()) << coordinator.status();
+  const std::string address = (*coordinator)->addresses()[0];
+  EXPECT_NE(address, "127.0.0.1:0");
+  const auto channel =
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+  EXPECT_TRUE(Upload(channel, "bytes").ok());
+  options.listen = {address};
+  ScratchDirectory other;
+  options.data_dir = other.path();
+  const auto taken = Coordinator::Start(options);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(std::string(taken.status().message()), HasSubstr(address));
+}
+
+TEST(Coordinator, LocalFilesAreArtifactsUntilTheyChange) {
+  ScratchDirectory scratch;
+  const std::string file = scratch.path() + "/model.gguf";
+  std::ofstream(file) << "weights";
+  CoordinatorOptions options;
+  options.data_dir = scratch.path() + "/data";
+  auto coordinator = Coordinator::Start(options);
+  ASSERT_TRUE(coordinator.ok());
+  EXPECT_EQ((*coordinator)->RegisterLocalFile(file).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  coordinator->reset();
+  options.local_roots = {scratch.path()};
+  coordinator = Coordinator::Start(options);
+  ASSERT_TRUE(coordinator.ok());
+  const auto sha256 = (*coordinator)->RegisterLocalFile(file);
+  ASSERT_TRUE(sha256.ok()) << sha256.status();
+  EXPECT_EQ(*sha256, Sha256Hex("weights"));
+  const auto size = [&] {
+    grpc::ClientContext context;
+    v1::StatArtifactsRequest request;
+    request.add_sha256(*sha256);
+    v1::StatArtifactsResponse response;
+    EXPECT_TRUE(v1::Artifacts::NewStub((*coordinator)->InProcessChannel())
+                    ->StatArtifacts(&context, request, &response)
+                    .ok());
+    return response.size_bytes(0);
+  };
+  EXPECT_EQ(size(), 7);
+  coordinator->reset();
+  coordinator = Coordinator::Start(options);
+  ASSERT_TRUE(coordinator.ok());
+  EXPECT_EQ(size(), 7);
+  std::ofstream(file) << "other weights";
+  EXPECT_EQ(size(), -1);
+}
+
+}  // namespace
+}  // namespace evopress::server
