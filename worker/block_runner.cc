@@ -1,0 +1,221 @@
+#include "worker/block_runner.h"
+
+#include <algorithm>
+
+#include "worker/ops/activation.h"
+#include "worker/ops/rms_norm.h"
+
+namespace evopress::worker {
+namespace {
+
+// Positions in flight per thread: enough to keep threads busy to the end of a
+// phase, few enough for queries, keys and values to stay in the cache.
+constexpr int64_t kWaveRowsPerThread = 1024;
+
+}  // namespace
+
+BlockRunner::Scratch& BlockRunner::LocalScratch() {
+  Scratch& scratch = scratch_.local();
+  const Architecture& a = model_.architecture;
+  const LinearSpec* const linears = a.blocks[0].linears;
+  const int64_t widest = std::max({a.hidden, linears[kQuery].rows,
+                                   linears[kGate].rows, linears[kKey].rows});
+  if (scratch.first.empty()) {
+    scratch.input.resize(kPanelRows * widest * ElementBytes(model_.arithmetic));
+    scratch.first.resize(kPanelRows * widest);
+    scratch.second.resize(kPanelRows * widest);
+    scratch.third.resize(kPanelRows * linears[kKey].rows);
+  }
+  return scratch;
+}
+
+void BlockRunner::EnsureTables(int64_t rows) {
+  const Architecture& a = model_.architecture;
+  if (!ropes_.empty() && ropes_[0].positions() >= rows) return;
+  ropes_.clear();
+  for (const RopeSpec& spec : a.ropes) ropes_.emplace_back(spec, rows);
+}
+
+absl::Status BlockRunner::Linear(int block, const Sequence& sequence,
+                                 LinearSlot slot, const void* input,
+                                 float* output) const {
+  const PackedMatrix& matrix = *sequence.weights->linears[slot];
+  if (absl::Status s = matrix.Multiply(input, output); !s.ok()) return s;
+  const std::vector<float>& bias = model_.blocks[block].bias[slot];
+  if (!bias.empty()) AddBias(bias.data(), kPanelRows, matrix.rows(), output);
+  return absl::OkStatus();
+}
+
+void BlockRunner::Norm(const float* in, const std::vector<float>& weight,
+                       void* out) const {
+  const Architecture& a = model_.architecture;
+  if (model_.arithmetic == Arithmetic::kBf16) {
+    RmsNorm(in, weight.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
+            static_cast<Bf16*>(out));
+  } else {
+    RmsNorm(in, weight.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
+            static_cast<float*>(out));
+  }
+}
+
+absl::Status BlockRunner::Run(int block, absl::Span<const Sequence> sequences,
+                              const InputObserver& observer) {
+  int64_t longest = 0;
+  for (const Sequence& s : sequences) {
+    longest = std::max(longest, PaddedRows(s.tokens));
+  }
+  EnsureTables(longest);
+  const int64_t in_flight = std::max<int64_t>(
+      1, arena_.threads() * kWaveRowsPerThread / std::max<int64_t>(longest, 1));
+  if (longest > buffer_rows_ ||
+      in_flight > static_cast<int64_t>(buffers_.size())) {
+    buffer_rows_ = std::max(longest, buffer_rows_);
+    buffers_.clear();
+    for (int64_t i = 0; i < in_flight; ++i) {
+      buffers_.emplace_back(model_.arithmetic, model_.architecture.attention,
+                            buffer_rows_);
+    }
+  }
+  for (size_t first = 0; first < sequences.size(); first += in_flight) {
+    if (absl::Status s = RunWave(block, sequences.subspan(first, in_flight),
+                                 first, observer);
+        !s.ok()) {
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlockRunner::RunWave(int block,
+                                  absl::Span<const Sequence> sequences,
+                                  int64_t first_sequence,
+                                  const InputObserver& observer) {
+  const BlockSpec& spec = model_.architecture.blocks[block];
+  std::vector<Panel> panels;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    buffers_[i].Reset(PaddedRows(sequences[i].tokens));
+    for (int64_t row = 0; row < buffers_[i].rows(); row += kPanelRows) {
+      panels.push_back({static_cast<int64_t>(i), row});
+    }
+  }
+  InputObserver shifted;
+  if (observer) {
+    shifted = [&](InputSite site, int64_t sequence, int64_t row,
+                  const void* panel) {
+      observer(site, first_sequence + sequence, row, panel);
+    };
+  }
+  absl::Status status = arena_.ForEach(panels.size(), [&](int64_t i) {
+    const int64_t s = panels[i].sequence;
+    return Attention(block, sequences[s], panels[i], shifted, buffers_[s]);
+  });
+  if (!status.ok()) return status;
+  AttentionShape shape = model_.architecture.attention;
+  shape.window = spec.window;
+  // Late queries see more keys: begin with them, so that none is left over.
+  status = arena_.ForEach(panels.size() * shape.heads, [&](int64_t i) {
+    const Panel& panel = panels[panels.size() - 1 - i / shape.heads];
+    buffers_[panel.sequence].Attend(shape, i % shape.heads, panel.first_row);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return arena_.ForEach(panels.size(), [&](int64_t i) {
+    const int64_t s = panels[i].sequence;
+    return Mlp(block, sequences[s], panels[i], shifted, buffers_[s]);
+  });
+}
+
+// Queries, keys and values of a panel.
+absl::Status BlockRunner::Attention(int block, const Sequence& sequence,
+                                    Panel panel, const InputObserver& observer,
+                                    AttentionBuffers& buffers) {
+  const Architecture& a = model_.architecture;
+  const BlockSpec& spec = a.blocks[block];
+  const BlockTensors& tensors = model_.blocks[block];
+  const AttentionShape& shape = a.attention;
+  Scratch& scratch = LocalScratch();
+  Norm(sequence.hidden + panel.first_row * a.hidden, tensors.attention_norm,
+       scratch.input.data());
+  if (observer) {
+    observer(kAttentionInput, panel.sequence, panel.first_row,
+             scratch.input.data());
+  }
+  float* const out[] = {scratch.first.data(), scratch.second.data(),
+                        scratch.third.data()};
+  for (const LinearSlot slot : {kQuery, kKey, kValue}) {
+    if (absl::Status s =
+            Linear(block, sequence, slot, scratch.input.data(), out[slot]);
+        !s.ok()) {
+      return s;
+    }
+  }
+  const std::vector<float>* const head_norms[] = {&tensors.query_norm,
+                                                  &tensors.key_norm};
+  for (const LinearSlot slot : {kQuery, kKey}) {
+    const int64_t heads = slot == kQuery ? shape.heads : shape.kv_heads;
+    if (!head_norms[slot]->empty()) {
+      RmsNorm(out[slot], head_norms[slot]->data(), a.norm_epsilon,
+              kPanelRows * heads, shape.head_dim, shape.head_dim, out[slot]);
+    }
+    if (spec.rope >= 0) {
+      ropes_[spec.rope].Apply(panel.first_row, kPanelRows, heads,
+                              shape.head_dim, out[slot]);
+    }
+  }
+  buffers.StoreQueries(panel.first_row, out[kQuery]);
+  buffers.StoreKeys(panel.first_row, out[kKey]);
+  buffers.StoreValues(panel.first_row, out[kValue]);
+  return absl::OkStatus();
+}
+
+// Everything after the attention itself: output projection and MLP.
+absl::Status BlockRunner::Mlp(int block, const Sequence& sequence, Panel panel,
+                              const InputObserver& observer,
+                              AttentionBuffers& buffers) {
+  const Architecture& a = model_.architecture;
+  const BlockTensors& tensors = model_.blocks[block];
+  Scratch& scratch = LocalScratch();
+  float* const hidden = sequence.hidden + panel.first_row * a.hidden;
+  float* const first = scratch.first.data();
+  const auto observe = [&](InputSite site, const void* input) {
+    if (observer) observer(site, panel.sequence, panel.first_row, input);
+  };
+  const auto add = [&](const std::vector<float>& norm) {
+    if (!norm.empty()) {
+      RmsNorm(first, norm.data(), a.norm_epsilon, kPanelRows, a.hidden,
+              a.hidden, first);
+    }
+    AddResidual(first, kPanelRows * a.hidden, hidden);
+  };
+  const uint8_t* const attended =
+      buffers.output() + panel.first_row * a.attention.heads *
+                             a.attention.head_dim *
+                             ElementBytes(model_.arithmetic);
+  observe(kOutputInput, attended);
+  absl::Status status = Linear(block, sequence, kOutput, attended, first);
+  if (!status.ok()) return status;
+  add(tensors.post_attention_norm);
+
+  void* const input = scratch.input.data();
+  Norm(hidden, tensors.mlp_norm, input);
+  observe(kMlpInput, input);
+  status = Linear(block, sequence, kGate, input, first);
+  if (!status.ok()) return status;
+  status = Linear(block, sequence, kUp, input, scratch.second.data());
+  if (!status.ok()) return status;
+  const int64_t n = kPanelRows * sequence.weights->linears[kGate]->rows();
+  if (model_.arithmetic == Arithmetic::kBf16) {
+    GatedActivation(a.activation, first, scratch.second.data(), n,
+                    static_cast<Bf16*>(input));
+  } else {
+    GatedActivation(a.activation, first, scratch.second.data(), n,
+                    static_cast<float*>(input));
+  }
+  observe(kDownInput, input);
+  status = Linear(block, sequence, kDown, input, first);
+  if (!status.ok()) return status;
+  add(tensors.post_mlp_norm);
+  return absl::OkStatus();
+}
+
+}  // namespace evopress::worker

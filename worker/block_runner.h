@@ -1,0 +1,95 @@
+// worker/block_runner.h
+// Runs one transformer block over many sequences, in panels of kPanelRows
+// positions; sequences may differ in the weights they use.
+#ifndef EVOPRESS_WORKER_BLOCK_RUNNER_H_
+#define EVOPRESS_WORKER_BLOCK_RUNNER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "oneapi/tbb/cache_aligned_allocator.h"
+#include "oneapi/tbb/enumerable_thread_specific.h"
+#include "worker/architecture.h"
+#include "worker/model.h"
+#include "worker/ops/attention.h"
+#include "worker/ops/matmul.h"
+#include "worker/ops/rope.h"
+#include "worker/thread_arena.h"
+
+namespace evopress::worker {
+
+template <typename T>
+using AlignedVector = std::vector<T, tbb::cache_aligned_allocator<T>>;
+
+// Rounds a number of tokens up to whole panels.
+inline int64_t PaddedRows(int64_t tokens) {
+  return (tokens + kPanelRows - 1) / kPanelRows * kPanelRows;
+}
+
+struct BlockWeights {
+  std::shared_ptr<const PackedMatrix> linears[kLinearSlots];
+};
+
+// One sequence on its way through the model: PaddedRows(tokens) x hidden
+// float32. Neither pointer is owned.
+struct Sequence {
+  float* hidden = nullptr;
+  int64_t tokens = 0;
+  const BlockWeights* weights = nullptr;
+};
+
+// Sees the inputs of linear layers: `panel` holds kPanelRows inputs of
+// sequence `sequence` from position `first_row`. Called from many threads,
+// once for each (site, sequence, panel).
+using InputObserver = std::function<void(InputSite site, int64_t sequence,
+                                         int64_t first_row, const void* panel)>;
+
+// Thread-compatible. "model" and "arena" must outlive this.
+class BlockRunner {
+ public:
+  BlockRunner(const Model& model, ThreadArena& arena)
+      : model_(model), arena_(arena) {}
+
+  // Replaces the hidden values of every sequence by the block's output.
+  absl::Status Run(int block, absl::Span<const Sequence> sequences,
+                   const InputObserver& observer);
+
+ private:
+  // What one thread needs for one panel.
+  struct Scratch {
+    AlignedVector<uint8_t> input;
+    AlignedVector<float> first, second, third;
+  };
+  struct Panel {
+    int64_t sequence;
+    int64_t first_row;
+  };
+
+  absl::Status RunWave(int block, absl::Span<const Sequence> sequences,
+                       int64_t first_sequence, const InputObserver& observer);
+  absl::Status Attention(int block, const Sequence& sequence, Panel panel,
+                         const InputObserver& observer,
+                         AttentionBuffers& buffers);
+  absl::Status Mlp(int block, const Sequence& sequence, Panel panel,
+                   const InputObserver& observer, AttentionBuffers& buffers);
+  absl::Status Linear(int block, const Sequence& sequence, LinearSlot slot,
+                      const void* input, float* output) const;
+  void Norm(const float* in, const std::vector<float>& weight, void* out) const;
+  Scratch& LocalScratch();
+  void EnsureTables(int64_t rows);
+
+  const Model& model_;
+  ThreadArena& arena_;
+  std::vector<RopeTable> ropes_;
+  std::vector<AttentionBuffers> buffers_;
+  int64_t buffer_rows_ = 0;
+  tbb::enumerable_thread_specific<Scratch> scratch_;
+};
+
+}  // namespace evopress::worker
+
+#endif  // EVOPRESS_WORKER_BLOCK_RUNNER_H_

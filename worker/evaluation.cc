@@ -1,0 +1,316 @@
+#include "worker/evaluation.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/ops/rms_norm.h"
+
+namespace evopress::worker {
+
+Engine::Engine(const Model& model, ThreadArena& arena,
+               const EvaluatorOptions& options)
+    : model_(model),
+      arena_(arena),
+      options_(options),
+      weights_(model, options.memory_bytes),
+      teachers_(options.memory_bytes / 4),
+      runner_(model, arena) {}
+
+absl::Status Engine::CheckSamples(
+    const std::vector<std::vector<int32_t>>& samples) const {
+  if (samples.size() > uint64_t{kMaxSamples}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(samples.size(), " samples exceed the limit of ",
+                     kMaxSamples, "; send fewer at a time"));
+  }
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const auto tokens = static_cast<int64_t>(samples[s].size());
+    if (tokens < kMinSampleTokens || tokens > kMaxSampleTokens) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample ", s, " has ", tokens, " tokens; it must have ",
+                       kMinSampleTokens, " to ", kMaxSampleTokens));
+    }
+    for (int64_t t = 0; t < tokens; ++t) {
+      if (samples[s][t] < 0 || samples[s][t] >= model_.architecture.vocab) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "sample ", s, ", token ", t, " is ", samples[s][t],
+            "; the vocabulary is 0 to ", model_.architecture.vocab - 1));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::CheckLayer(const std::string& layer) const {
+  for (const BlockSpec& block : model_.architecture.blocks) {
+    for (const LinearSpec& linear : block.linears) {
+      if (linear.name == layer) return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the model has no linear layer '", layer, "'; the first is '",
+      model_.architecture.blocks[0].linears[0].name, "'"));
+}
+
+// As many samples at a time as hidden states of all choices have room for.
+std::vector<Engine::Samples> Engine::ChunkSamples(
+    const std::vector<std::vector<int32_t>>& samples, int64_t choices) const {
+  const int64_t row_bytes = model_.architecture.hidden * sizeof(float) *
+                            std::max<int64_t>(choices, 1);
+  const int64_t limit = options_.memory_bytes / 4;
+  std::vector<Samples> chunks;
+  int64_t bytes = 0;
+  for (const auto& sample : samples) {
+    const int64_t needed = PaddedRows(sample.size()) * row_bytes;
+    if (chunks.empty() || bytes + needed > limit) {
+      chunks.emplace_back();
+      bytes = 0;
+    }
+    chunks.back().push_back(&sample);
+    bytes += needed;
+  }
+  return chunks;
+}
+
+AlignedVector<uint8_t> Engine::FinalNorm(absl::Span<const float> hidden) {
+  const Architecture& a = model_.architecture;
+  const int64_t rows = hidden.size() / a.hidden;
+  AlignedVector<uint8_t> out(hidden.size() * ElementBytes(model_.arithmetic));
+  if (model_.arithmetic == Arithmetic::kBf16) {
+    RmsNorm(hidden.data(), model_.final_norm.data(), a.norm_epsilon, rows,
+            a.hidden, a.hidden, reinterpret_cast<Bf16*>(out.data()));
+  } else {
+    RmsNorm(hidden.data(), model_.final_norm.data(), a.norm_epsilon, rows,
+            a.hidden, a.hidden, reinterpret_cast<float*>(out.data()));
+  }
+  return out;
+}
+
+// The reference is one more choice, run only over samples not yet known.
+absl::StatusOr<Engine::Teachers> Engine::Teach(const Samples& samples,
+                                               ProgressMeter& meter) {
+  std::map<std::vector<int32_t>, std::shared_ptr<const TeacherStates>> known;
+  Samples unknown;
+  for (const auto* sample : samples) {
+    const auto [it, inserted] = known.try_emplace(*sample);
+    if (!inserted) continue;
+    it->second = teachers_.Find(*sample);
+    if (it->second == nullptr) unknown.push_back(sample);
+  }
+  if (unknown.empty()) {
+    meter.Skip(model_.architecture.blocks.size());
+  } else {
+    const BlobOfLayer reference;
+    const BlobOfLayer* const choices[] = {&reference};
+    std::vector<WalkState> states;
+    absl::Status status = WalkModel(
+        model_, arena_, runner_, weights_, choices, unknown, share_prefixes_,
+        [&](int) { return meter.Step(); }, states);
+    if (!status.ok()) return status;
+    const int64_t dims = model_.architecture.hidden;
+    const int64_t row_bytes = dims * ElementBytes(model_.arithmetic);
+    std::vector<std::shared_ptr<TeacherStates>> made;
+    std::vector<std::pair<int64_t, int64_t>> panels;  // sample, first row
+    int64_t row = 0;
+    for (size_t s = 0; s < unknown.size(); ++s) {
+      const int64_t rows = PaddedRows(unknown[s]->size());
+      made.push_back(std::make_shared<TeacherStates>());
+      made[s]->final = FinalNorm(absl::Span<const float>(
+          states[0].hidden.data() + row * dims, rows * dims));
+      made[s]->positions.resize(unknown[s]->size() - 1);
+      for (int64_t r = 0; r + 1 < int64_t(unknown[s]->size());
+           r += kPanelRows) {
+        panels.emplace_back(s, r);
+      }
+      row += rows;
+    }
+    status = arena_.ForEach(panels.size(), [&](int64_t i) {
+      const auto [s, first] = panels[i];
+      auto positions =
+          absl::MakeSpan(made[s]->positions).subspan(first, kPanelRows);
+      return model_.head->Teach(made[s]->final.data() + first * row_bytes,
+                                options_.top_k, positions);
+    });
+    if (!status.ok()) return status;
+    for (size_t s = 0; s < unknown.size(); ++s) {
+      known[*unknown[s]] = made[s];
+      teachers_.Insert(*unknown[s], made[s]);
+    }
+  }
+  Teachers teachers;
+  for (const auto* sample : samples) teachers.push_back(known[*sample]);
+  return teachers;
+}
+
+// sums[c][s], with positions added up in their order. `students` are final
+// hidden states of all samples.
+absl::Status Engine::Compare(
+    absl::Span<const AlignedVector<uint8_t>> students, const Samples& samples,
+    const Teachers& teachers,
+    std::vector<std::vector<search::SampleSums>>& sums) {
+  const int64_t row_bytes =
+      model_.architecture.hidden * ElementBytes(model_.arithmetic);
+  struct Panel {
+    size_t sample;
+    int64_t first_row;        // in the sample
+    int64_t first_state_row;  // in the students' states
+    std::vector<std::vector<PositionLosses>> losses;
+  };
+  std::vector<Panel> panels;
+  int64_t row = 0;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    for (int64_t r = 0; r + 1 < int64_t(samples[s]->size()); r += kPanelRows) {
+      panels.push_back({s, r, row + r, {}});
+      panels.back().losses.resize(students.size());
+    }
+    row += PaddedRows(samples[s]->size());
+  }
+  absl::Status status = arena_.ForEach(panels.size(), [&](int64_t i) {
+    Panel& panel = panels[i];
+    const TeacherStates& teacher = *teachers[panel.sample];
+    std::vector<const void*> inputs;
+    for (const AlignedVector<uint8_t>& student : students) {
+      inputs.push_back(student.data() + panel.first_state_row * row_bytes);
+    }
+    return model_.head->Compare(
+        teacher.final.data() + panel.first_row * row_bytes,
+        absl::MakeConstSpan(teacher.positions)
+            .subspan(panel.first_row, kPanelRows),
+        inputs,
+        absl::MakeConstSpan(*samples[panel.sample])
+            .subspan(panel.first_row + 1, kPanelRows),
+        absl::MakeSpan(panel.losses));
+  });
+  if (!status.ok()) return status;
+  sums.assign(students.size(), std::vector<search::SampleSums>(samples.size()));
+  for (const Panel& panel : panels) {
+    for (size_t c = 0; c < students.size(); ++c) {
+      search::SampleSums& sum = sums[c][panel.sample];
+      for (const PositionLosses& losses : panel.losses[c]) {
+        sum.kl += losses.kl;
+        sum.topk_kl += losses.topk_kl;
+        sum.nll += losses.nll;
+        ++sum.positions;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Measure(
+    absl::Span<const BlobOfLayer* const> choices, const Samples& samples,
+    const Teachers& teachers, ProgressMeter& meter,
+    std::vector<std::vector<search::SampleSums>>& sums) {
+  sums.assign(choices.size(), {});
+  // The reference is known already and differs from itself by nothing.
+  std::vector<const BlobOfLayer*> walked;
+  std::vector<size_t> walked_index;
+  for (size_t c = 0; c < choices.size(); ++c) {
+    if (!choices[c]->empty()) {
+      walked.push_back(choices[c]);
+      walked_index.push_back(c);
+      continue;
+    }
+    std::vector<AlignedVector<uint8_t>> reference(1);
+    for (const auto& teacher : teachers) {
+      reference[0].insert(reference[0].end(), teacher->final.begin(),
+                          teacher->final.end());
+    }
+    std::vector<std::vector<search::SampleSums>> own;
+    absl::Status status = Compare(reference, samples, teachers, own);
+    if (!status.ok()) return status;
+    for (search::SampleSums& sum : own[0]) sum.kl = sum.topk_kl = 0;
+    sums[c] = std::move(own[0]);
+  }
+  if (walked.empty()) return absl::OkStatus();
+  std::vector<WalkState> states;
+  absl::Status status = WalkModel(
+      model_, arena_, runner_, weights_, walked, samples, share_prefixes_,
+      [&](int) { return meter.Step(); }, states);
+  if (!status.ok()) return status;
+  std::vector<AlignedVector<uint8_t>> finals(states.size());
+  status = arena_.ForEach(states.size(), [&](int64_t i) {
+    finals[i] = FinalNorm(states[i].hidden);
+    states[i].hidden = HiddenStates();
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  std::vector<std::vector<search::SampleSums>> of_state;
+  status = Compare(finals, samples, teachers, of_state);
+  if (!status.ok()) return status;
+  for (size_t i = 0; i < states.size(); ++i) {
+    for (const int choice : states[i].choices) {
+      sums[walked_index[choice]] = of_state[i];
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EvaluateResponse> Engine::Evaluate(
+    const EvaluateRequest& request, const Progress& progress) {
+  if (absl::Status s = CheckSamples(request.samples); !s.ok()) return s;
+  if (request.assignments.size() > uint64_t{kMaxAssignments}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.assignments.size(),
+                     " assignments exceed the limit of ", kMaxAssignments));
+  }
+  // Equal choices are measured once.
+  std::map<BlobOfLayer, int> distinct;
+  for (const WeightChoice& choice : request.assignments) {
+    for (const auto& [layer, blob] : choice.blob_of_layer) {
+      if (absl::Status s = CheckLayer(layer); !s.ok()) return s;
+      if (blob.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("layer '", layer, "' has an empty blob path"));
+      }
+    }
+    distinct.emplace(choice.blob_of_layer, 0);
+  }
+  std::vector<const BlobOfLayer*> choices;
+  for (auto& [choice, index] : distinct) {
+    index = static_cast<int>(choices.size());
+    choices.push_back(&choice);
+  }
+  // With many assignments even one sample's states may not fit: then groups.
+  const int64_t row_bytes = model_.architecture.hidden * sizeof(float);
+  int64_t longest = kPanelRows;
+  for (const auto& s : request.samples) {
+    longest = std::max(longest, PaddedRows(s.size()));
+  }
+  const int64_t group =
+      std::clamp<int64_t>(options_.memory_bytes / 4 / (row_bytes * longest), 1,
+                          std::max<int64_t>(choices.size(), 1));
+  const std::vector<Samples> chunks =
+      ChunkSamples(request.samples, std::min<int64_t>(group, choices.size()));
+  const int64_t groups = (choices.size() + group - 1) / group;
+  ProgressMeter meter(progress, static_cast<int64_t>(chunks.size()) *
+                                    (1 + groups) *
+                                    model_.architecture.blocks.size());
+  std::vector<std::vector<search::SampleSums>> sums(choices.size());
+  for (const Samples& samples : chunks) {
+    if (choices.empty()) break;
+    auto teachers = Teach(samples, meter);
+    if (!teachers.ok()) return teachers.status();
+    for (size_t first = 0; first < choices.size(); first += group) {
+      std::vector<std::vector<search::SampleSums>> part;
+      absl::Status status =
+          Measure(absl::MakeConstSpan(choices).subspan(first, group), samples,
+                  *teachers, meter, part);
+      if (!status.ok()) return status;
+      for (size_t c = 0; c < part.size(); ++c) {
+        sums[first + c].insert(sums[first + c].end(), part[c].begin(),
+                               part[c].end());
+      }
+    }
+  }
+  EvaluateResponse response;
+  for (const WeightChoice& choice : request.assignments) {
+    response.results.push_back(sums[distinct[choice.blob_of_layer]]);
+  }
+  return response;
+}
+
+}  // namespace evopress::worker

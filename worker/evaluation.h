@@ -1,0 +1,81 @@
+// worker/evaluation.h
+// The cpu engine: measures weight choices on samples, and captures Grams.
+#ifndef EVOPRESS_WORKER_EVALUATION_H_
+#define EVOPRESS_WORKER_EVALUATION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "quant/gram.h"
+#include "worker/block_runner.h"
+#include "worker/evaluator.h"
+#include "worker/model.h"
+#include "worker/model_walk.h"
+#include "worker/progress_meter.h"
+#include "worker/teacher_cache.h"
+#include "worker/thread_arena.h"
+#include "worker/weight_cache.h"
+
+namespace evopress::worker {
+
+// Limits of a request; one beyond them is refused with InvalidArgument.
+inline constexpr int64_t kMinSampleTokens = 2;
+inline constexpr int64_t kMaxSampleTokens = 1 << 16;
+inline constexpr int64_t kMaxSamples = 1 << 16;
+inline constexpr int64_t kMaxAssignments = 1 << 12;
+
+// Thread-compatible: one call at a time. "model" and "arena" must outlive it.
+class Engine {
+ public:
+  Engine(const Model& model, ThreadArena& arena,
+         const EvaluatorOptions& options);
+
+  // As Evaluator::Evaluate.
+  absl::StatusOr<EvaluateResponse> Evaluate(const EvaluateRequest& request,
+                                            const Progress& progress);
+
+  // Second moments of the inputs of `layers`, whose sites are named
+  // "block 3 attention", "… output", "… mlp" and "… down".
+  absl::StatusOr<quant::Statistics> Capture(
+      const std::vector<std::vector<int32_t>>& samples,
+      const std::vector<std::string>& layers, const Progress& progress);
+
+  // For tests: compute every assignment by itself.
+  void set_share_prefixes(bool share) { share_prefixes_ = share; }
+
+ private:
+  using Samples = std::vector<const std::vector<int32_t>*>;
+  using Teachers = std::vector<std::shared_ptr<const TeacherStates>>;
+
+  absl::Status CheckSamples(
+      const std::vector<std::vector<int32_t>>& samples) const;
+  absl::Status CheckLayer(const std::string& layer) const;
+  std::vector<Samples> ChunkSamples(
+      const std::vector<std::vector<int32_t>>& samples, int64_t choices) const;
+  AlignedVector<uint8_t> FinalNorm(absl::Span<const float> hidden);
+  absl::StatusOr<Teachers> Teach(const Samples& samples, ProgressMeter& meter);
+  absl::Status Measure(absl::Span<const BlobOfLayer* const> choices,
+                       const Samples& samples, const Teachers& teachers,
+                       ProgressMeter& meter,
+                       std::vector<std::vector<search::SampleSums>>& sums);
+  absl::Status Compare(absl::Span<const AlignedVector<uint8_t>> students,
+                       const Samples& samples, const Teachers& teachers,
+                       std::vector<std::vector<search::SampleSums>>& sums);
+
+  const Model& model_;
+  ThreadArena& arena_;
+  const EvaluatorOptions options_;
+  WeightCache weights_;
+  TeacherCache teachers_;
+  BlockRunner runner_;
+  bool share_prefixes_ = true;
+};
+
+}  // namespace evopress::worker
+
+#endif  // EVOPRESS_WORKER_EVALUATION_H_

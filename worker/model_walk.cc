@@ -1,0 +1,139 @@
+#include "worker/model_walk.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+namespace evopress::worker {
+namespace {
+
+using Samples = absl::Span<const std::vector<int32_t>* const>;
+using BlockBlobs = std::array<std::string, kLinearSlots>;
+
+BlockBlobs BlobsOf(const BlockSpec& spec, const BlobOfLayer& choice) {
+  BlockBlobs blobs;
+  for (int slot = 0; slot < kLinearSlots; ++slot) {
+    const auto it = choice.find(spec.linears[slot].name);
+    if (it != choice.end()) blobs[slot] = it->second;
+  }
+  return blobs;
+}
+
+// Splits states whose choices part at this block; returns each state's blobs.
+std::vector<BlockBlobs> Branch(const BlockSpec& spec,
+                               absl::Span<const BlobOfLayer* const> choices,
+                               std::vector<WalkState>& states) {
+  std::vector<WalkState> branched;
+  std::vector<BlockBlobs> blobs;
+  for (WalkState& state : states) {
+    std::map<BlockBlobs, size_t> branch_of;
+    const size_t first = branched.size();
+    for (const int choice : state.choices) {
+      const BlockBlobs key = BlobsOf(spec, *choices[choice]);
+      const auto [it, inserted] = branch_of.emplace(key, branched.size());
+      if (inserted) {
+        branched.emplace_back();
+        blobs.push_back(key);
+      }
+      branched[it->second].choices.push_back(choice);
+    }
+    for (size_t b = first + 1; b < branched.size(); ++b) {
+      branched[b].hidden = state.hidden;
+    }
+    branched[first].hidden = std::move(state.hidden);
+  }
+  states = std::move(branched);
+  return blobs;
+}
+
+// Prepares the distinct weights of a block, in parallel.
+absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
+                     WeightCache& cache, const std::vector<BlockBlobs>& blobs,
+                     std::vector<BlockWeights>& weights) {
+  std::map<std::pair<int, std::string>, std::shared_ptr<const PackedMatrix>>
+      distinct;
+  for (const BlockBlobs& b : blobs) {
+    for (int slot = 0; slot < kLinearSlots; ++slot) distinct[{slot, b[slot]}];
+  }
+  std::vector<decltype(distinct)::iterator> entries;
+  for (auto it = distinct.begin(); it != distinct.end(); ++it) {
+    entries.push_back(it);
+  }
+  absl::Status status =
+      arena.ForEach(entries.size(), [&](int64_t i) -> absl::Status {
+        const auto& [slot, blob] = entries[i]->first;
+        auto matrix = cache.Get(spec.linears[slot], blob);
+        if (!matrix.ok()) return matrix.status();
+        entries[i]->second = *std::move(matrix);
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  weights.resize(blobs.size());
+  for (size_t s = 0; s < blobs.size(); ++s) {
+    for (int slot = 0; slot < kLinearSlots; ++slot) {
+      weights[s].linears[slot] = distinct[{slot, blobs[s][slot]}];
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int64_t TotalRows(Samples samples) {
+  int64_t rows = 0;
+  for (const auto* sample : samples) rows += PaddedRows(sample->size());
+  return rows;
+}
+
+HiddenStates Embed(const Model& model, Samples samples) {
+  const int64_t dims = model.architecture.hidden;
+  HiddenStates hidden(TotalRows(samples) * dims, 0.0f);
+  float* at = hidden.data();
+  for (const auto* sample : samples) {
+    model.embedding.Look(*sample, at);
+    at += PaddedRows(sample->size()) * dims;
+  }
+  return hidden;
+}
+
+absl::Status WalkModel(const Model& model, ThreadArena& arena,
+                       BlockRunner& runner, WeightCache& cache,
+                       absl::Span<const BlobOfLayer* const> choices,
+                       Samples samples, bool share_prefixes,
+                       const BlockProgress& progress,
+                       std::vector<WalkState>& out) {
+  const int64_t dims = model.architecture.hidden;
+  out.clear();
+  for (size_t c = 0; c < choices.size(); ++c) {
+    if (c == 0 || !share_prefixes) {
+      out.push_back({{}, Embed(model, samples)});
+    }
+    out.back().choices.push_back(c);
+  }
+  for (size_t b = 0; b < model.architecture.blocks.size(); ++b) {
+    if (!progress(b)) return absl::CancelledError("the call was cancelled");
+    const BlockSpec& spec = model.architecture.blocks[b];
+    const std::vector<BlockBlobs> blobs = Branch(spec, choices, out);
+    std::vector<BlockWeights> weights;
+    absl::Status status = Prepare(spec, arena, cache, blobs, weights);
+    if (!status.ok()) return status;
+    std::vector<Sequence> sequences;
+    for (size_t s = 0; s < out.size(); ++s) {
+      float* at = out[s].hidden.data();
+      for (const auto* sample : samples) {
+        const auto tokens = static_cast<int64_t>(sample->size());
+        sequences.push_back({at, tokens, &weights[s]});
+        at += PaddedRows(tokens) * dims;
+      }
+    }
+    status = runner.Run(b, sequences, nullptr);
+    if (!status.ok()) return status;
+  }
+  std::sort(out.begin(), out.end(), [](const auto& x, const auto& y) {
+    return x.choices.front() < y.choices.front();
+  });
+  return absl::OkStatus();
+}
+
+}  // namespace evopress::worker

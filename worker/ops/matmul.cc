@@ -1,0 +1,190 @@
+#include "worker/ops/matmul.h"
+
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "oneapi/dnnl/dnnl.hpp"
+
+namespace evopress::worker {
+namespace {
+
+using dnnl::memory;
+using Tag = memory::format_tag;
+
+// Leaked on purpose: threads may still hold primitives at exit.
+const dnnl::engine& Engine() {
+  static const auto* const engine =
+      new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *engine;
+}
+
+dnnl::stream& Stream() {
+  thread_local dnnl::stream stream(Engine());
+  return stream;
+}
+
+memory::data_type TypeOf(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kBf16 ? memory::data_type::bf16
+                                         : memory::data_type::f32;
+}
+
+// oneDNN's own scratchpad is shared between calls; ours belongs to a thread.
+memory Scratchpad(const memory::desc& desc) {
+  thread_local std::vector<uint8_t> bytes;
+  constexpr size_t kAlignment = 64;
+  if (bytes.size() < desc.get_size() + kAlignment) {
+    bytes.resize(desc.get_size() + kAlignment);
+  }
+  const auto address = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t aligned = (address + kAlignment - 1) & ~(kAlignment - 1);
+  return memory(desc, Engine(), reinterpret_cast<void*>(aligned));
+}
+
+// A compiled product of one shape.
+struct Kernel {
+  dnnl::matmul primitive;
+  memory::desc source, weights, destination, scratchpad;
+};
+
+Kernel Compile(const memory::desc& source, const memory::desc& weights,
+               const memory::desc& destination, bool accumulate) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (accumulate) {
+    dnnl::post_ops ops;
+    ops.append_sum(1.0f);
+    attr.set_post_ops(ops);
+  }
+  const dnnl::matmul::primitive_desc desc(
+      dnnl::matmul::desc(source, weights, destination), attr, Engine());
+  return {dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(),
+          desc.dst_desc(), desc.scratchpad_desc()};
+}
+
+// Kernels by shape, compiled once in the life of the process.
+template <typename Make>
+std::shared_ptr<const Kernel> FindKernel(
+    const std::tuple<Arithmetic, bool, int64_t, int64_t>& key, Make make) {
+  static auto* const mutex = new std::mutex;
+  static auto* const kernels =
+      new std::map<std::tuple<Arithmetic, bool, int64_t, int64_t>,
+                   std::shared_ptr<const Kernel>>;
+  const std::lock_guard<std::mutex> lock(*mutex);
+  std::shared_ptr<const Kernel>& kernel = (*kernels)[key];
+  if (kernel == nullptr) kernel = std::make_shared<const Kernel>(make());
+  return kernel;
+}
+
+absl::Status ToStatus(const dnnl::error& error) {
+  const std::string message = absl::StrCat("oneDNN: ", error.what());
+  return error.status == dnnl_out_of_memory
+             ? absl::ResourceExhaustedError(message)
+             : absl::InternalError(message);
+}
+
+}  // namespace
+
+struct PackedMatrix::Impl {
+  std::shared_ptr<const Kernel> kernel;
+  memory weights;
+};
+
+PackedMatrix::PackedMatrix() : impl_(std::make_unique<Impl>()) {}
+PackedMatrix::~PackedMatrix() = default;
+
+absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
+    Arithmetic arithmetic, absl::Span<const float> weight, int64_t rows,
+    int64_t cols) {
+  if (rows < 1 || cols < 1 || weight.size() / cols != uint64_t(rows) ||
+      weight.size() % cols != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("a matrix of ", rows, " x ",
+                                                   cols, " was given ",
+                                                   weight.size(), " values"));
+  }
+  try {
+    std::shared_ptr<PackedMatrix> matrix(new PackedMatrix);
+    const memory::data_type type = TypeOf(arithmetic);
+    const auto f32 = memory::data_type::f32;
+    matrix->impl_->kernel = FindKernel({arithmetic, false, rows, cols}, [&] {
+      return Compile(memory::desc({kPanelRows, cols}, type, Tag::ab),
+                     memory::desc({cols, rows}, type, Tag::any),
+                     memory::desc({kPanelRows, rows}, f32, Tag::ab), false);
+    });
+    const memory plain(memory::desc({cols, rows}, f32, Tag::ba), Engine(),
+                       const_cast<float*>(weight.data()));
+    matrix->impl_->weights = memory(matrix->impl_->kernel->weights, Engine());
+    memory source = plain;
+    if (type != f32) {
+      // Converting and blocking in one step falls back to a slow reference
+      // reorder, so convert first.
+      source = memory(memory::desc({cols, rows}, type, Tag::ba), Engine());
+      dnnl::reorder(plain, source)
+          .execute(Stream(), const_cast<memory&>(plain), source);
+    }
+    dnnl::reorder(source, matrix->impl_->weights)
+        .execute(Stream(), source, matrix->impl_->weights);
+    Stream().wait();
+    matrix->rows_ = rows;
+    matrix->cols_ = cols;
+    matrix->bytes_ = matrix->impl_->kernel->weights.get_size();
+    return std::shared_ptr<const PackedMatrix>(std::move(matrix));
+  } catch (const dnnl::error& error) {
+    return ToStatus(error);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory packing a matrix");
+  }
+}
+
+absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
+  try {
+    const Kernel& kernel = *impl_->kernel;
+    const memory source(kernel.source, Engine(), const_cast<void*>(input));
+    const memory destination(kernel.destination, Engine(), output);
+    kernel.primitive.execute(
+        Stream(), {{DNNL_ARG_SRC, source},
+                   {DNNL_ARG_WEIGHTS, impl_->weights},
+                   {DNNL_ARG_DST, destination},
+                   {DNNL_ARG_SCRATCHPAD, Scratchpad(kernel.scratchpad)}});
+    Stream().wait();
+    return absl::OkStatus();
+  } catch (const dnnl::error& error) {
+    return ToStatus(error);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory multiplying");
+  }
+}
+
+absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
+                            int64_t first, int64_t count, float* gram) {
+  try {
+    const memory::data_type type = TypeOf(arithmetic);
+    const auto kernel = FindKernel({arithmetic, true, n, count}, [&] {
+      return Compile(
+          memory::desc({n, kPanelRows}, type, memory::dims{1, n}),
+          memory::desc({kPanelRows, count}, type, memory::dims{n, 1}),
+          memory::desc({n, count}, memory::data_type::f32, memory::dims{n, 1}),
+          true);
+    });
+    auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(panel));
+    const memory source(kernel->source, Engine(), bytes);
+    const memory weights(kernel->weights, Engine(),
+                         bytes + first * ElementBytes(arithmetic));
+    const memory destination(kernel->destination, Engine(), gram + first);
+    kernel->primitive.execute(
+        Stream(), {{DNNL_ARG_SRC, source},
+                   {DNNL_ARG_WEIGHTS, weights},
+                   {DNNL_ARG_DST, destination},
+                   {DNNL_ARG_SCRATCHPAD, Scratchpad(kernel->scratchpad)}});
+    Stream().wait();
+    return absl::OkStatus();
+  } catch (const dnnl::error& error) {
+    return ToStatus(error);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory accumulating a Gram");
+  }
+}
+
+}  // namespace evopress::worker

@@ -1,0 +1,56 @@
+// worker/ops/matmul.h
+// y = W x for panels of exactly kPanelRows inputs, by oneDNN.
+//
+// Rounding depends on neither the batch nor the number of threads, provided
+// that OpenMP is held at one thread where these functions are called (see
+// thread_arena.h): parallelism goes across panels.
+#ifndef EVOPRESS_WORKER_OPS_MATMUL_H_
+#define EVOPRESS_WORKER_OPS_MATMUL_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "worker/ops/arithmetic.h"
+
+namespace evopress::worker {
+
+// A weight matrix in the layout that the kernels like best. Immutable and
+// thread-safe.
+class PackedMatrix {
+ public:
+  // `weight` is rows x cols, row-major, cols the input dimension.
+  // ResourceExhausted if memory is short, Internal if oneDNN has no kernel.
+  static absl::StatusOr<std::shared_ptr<const PackedMatrix>> Create(
+      Arithmetic arithmetic, absl::Span<const float> weight, int64_t rows,
+      int64_t cols);
+  ~PackedMatrix();
+
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+  int64_t bytes() const { return bytes_; }
+
+  // input: kPanelRows x cols in the arithmetic's element type.
+  // output: kPanelRows x rows. Both row-major, without gaps.
+  absl::Status Multiply(const void* input, float* output) const;
+
+ private:
+  struct Impl;
+  PackedMatrix();
+
+  std::unique_ptr<Impl> impl_;
+  int64_t rows_ = 0;
+  int64_t cols_ = 0;
+  int64_t bytes_ = 0;
+};
+
+// gram[:, first … first+count) += X^T X[:, first … first+count) for a panel X
+// of kPanelRows x n inputs; gram is n x n, row-major.
+absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
+                            int64_t first, int64_t count, float* gram);
+
+}  // namespace evopress::worker
+
+#endif  // EVOPRESS_WORKER_OPS_MATMUL_H_
