@@ -1,0 +1,5 @@
+import sys
+
+from tests.show.harness import main
+
+sys.exit(main())
