@@ -1,0 +1,92 @@
+// evopress search: one machine, one command.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "client/artifact_source.h"
+#include "client/commands/command.h"
+#include "client/exit_code.h"
+#include "client/export_job.h"
+#include "client/job_flags.h"
+#include "client/job_plan.h"
+#include "client/job_run.h"
+#include "client/progress_line.h"
+#include "client/result_table.h"
+
+namespace evopress::client {
+namespace {
+
+struct SearchFlags {
+  JobFlags job;
+  LocalFlags local;
+  ExportOptions output;
+  bool json = false;
+};
+
+absl::Status RunSearch(const SearchFlags& flags) {
+  if (absl::Status s = CheckExportOptions(flags.output); !s.ok()) return s;
+  auto plan = PlanSearch(flags.job);
+  if (!plan.ok()) return plan.status();
+  auto run = RunLocally(*plan, flags.local);
+  if (!run.ok()) return run.status();
+  auto fetch = OpenArtifacts(run->service->channel(), run->service->data_dir());
+  if (!fetch.ok()) return fetch.status();
+  auto input = MakeExportInput(run->job, /*incumbent=*/false, *fetch);
+  if (!input.ok()) return input.status();
+  if (absl::Status s = ExportJob(*input, *fetch, flags.output); !s.ok()) {
+    return s;
+  }
+  auto table = MakeResultTable(run->job);
+  if (!table.ok()) return table.status();
+  if (flags.json) {
+    nlohmann::json json = {{"job", run->job.name()},
+                           {"state", StateName(run->job.state())},
+                           {"out", flags.output.out},
+                           {"history_hash", run->job.history_hash()},
+                           {"numeric_class", run->job.numeric_class()},
+                           {"rounds", run->job.rounds()},
+                           {"evaluated_tokens", run->job.evaluated_tokens()},
+                           {"warnings", plan->warnings},
+                           {"results", ToJson(*table)}};
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
+    std::printf("%s\nwritten to %s\n", FormatTable(*table, UseColor()).c_str(),
+                flags.output.out.c_str());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSearchCommand(CLI::App& app, RunCommand& run) {
+  auto flags = std::make_shared<SearchFlags>();
+  CLI::App* command = app.add_subcommand(
+      "search",
+      "Finds the best level for every layer under a budget, on this machine.\n"
+      "Coordinator and workers run inside the command. Stop it with Ctrl-C: "
+      "the same command goes on where it was.\n\n"
+      "Example: 3 bits per weight on average, reported on other text:\n"
+      "  evopress search smol.gguf --text c4.txt --held-out wiki=wiki.txt \\\n"
+      "    --menu gptq:2-6:g64 --target-bits 3 --out smol-3bit\n");
+  AddJobFlags(*command, flags->job);
+  AddLocalFlags(*command, flags->local);
+  command->add_option("--out", flags->output.out, "Directory for the result")
+      ->required();
+  command
+      ->add_option("--for", flags->output.formats,
+                   "Formats to write: evopress, json, hf")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("--dtype", flags->output.dtype,
+                   "hf: float32, float16 or bfloat16")
+      ->capture_default_str();
+  command->add_flag("--force", flags->output.force,
+                    "Replace an earlier result in --out");
+  AddJsonFlag(*command, flags->json);
+  command->callback([flags, &run] {
+    run = [flags] { return ReportError(RunSearch(*flags), flags->json); };
+  });
+}
+
+}  // namespace evopress::client

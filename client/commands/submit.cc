@@ -1,0 +1,128 @@
+// evopress submit: the same job on a coordinator elsewhere.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/artifact_source.h"
+#include "client/commands/command.h"
+#include "client/exit_code.h"
+#include "client/export_job.h"
+#include "client/interrupt.h"
+#include "client/job_flags.h"
+#include "client/job_plan.h"
+#include "client/job_run.h"
+#include "client/job_text.h"
+#include "client/progress_line.h"
+#include "client/service_client.h"
+#include "search/budget.h"
+
+namespace evopress::client {
+namespace {
+
+struct SubmitFlags {
+  JobFlags job;
+  std::string server = "127.0.0.1:50071";
+  bool watch = false;
+  ExportOptions output;
+  bool json = false;
+};
+
+absl::Status RunSubmit(const SubmitFlags& flags) {
+  const bool exports = !flags.output.out.empty();
+  if (exports) {
+    if (absl::Status s = CheckExportOptions(flags.output); !s.ok()) return s;
+  }
+  auto channel = OpenChannel(flags.server);
+  if (!channel.ok()) return channel.status();
+  ServiceClient client(*channel);
+  auto plan = PlanSearch(flags.job);
+  if (!plan.ok()) return plan.status();
+  {
+    ProgressLine line;
+    for (const auto& warning : plan->warnings) {
+      line.Note(absl::StrCat("warning: ", warning));
+    }
+    const absl::Status uploaded = UploadMissing(
+        client, plan->artifacts, Interrupted(),
+        [&](int64_t sent, int64_t total, const std::string& label) {
+          line.Show(label, absl::StrCat("uploading ", label, "  ",
+                                        search::FormatSize(sent), " of ",
+                                        search::FormatSize(total)));
+        });
+    if (!uploaded.ok()) return uploaded;
+  }
+  auto job = CreateOrResume(client, *plan);
+  if (!job.ok()) return job.status();
+  if (!flags.watch && !exports) {
+    if (flags.json) {
+      std::printf("%s\n", JobJson(*job).dump(2).c_str());
+    } else {
+      std::printf("%s\n", job->name().c_str());
+    }
+    return absl::OkStatus();
+  }
+  std::fprintf(stderr, "%s\n", job->name().c_str());
+  if (!HasEnded(*job)) {
+    job = FollowJob(client, job->name(), Interrupted(),
+                    [] { return absl::OkStatus(); });
+  }
+  if (absl::IsCancelled(job.status())) {
+    return absl::CancelledError("stopped watching; the job goes on");
+  }
+  if (!job.ok()) return job.status();
+  auto full = client.GetJob(job->name());
+  if (!full.ok()) return full.status();
+  if (absl::Status s = CheckSucceeded(*full); !s.ok()) return s;
+  if (exports) {
+    auto fetch = OpenArtifacts(*channel, "");
+    if (!fetch.ok()) return fetch.status();
+    auto input = MakeExportInput(*full, /*incumbent=*/false, *fetch);
+    if (!input.ok()) return input.status();
+    if (absl::Status s = ExportJob(*input, *fetch, flags.output); !s.ok()) {
+      return s;
+    }
+  }
+  if (flags.json) {
+    std::printf("%s\n", JobJson(*full).dump(2).c_str());
+  } else {
+    std::printf("%s", JobText(*full, UseColor()).c_str());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddSubmitCommand(CLI::App& app, RunCommand& run) {
+  auto flags = std::make_shared<SubmitFlags>();
+  CLI::App* command = app.add_subcommand(
+      "submit",
+      "Submits a search to a coordinator (evopressd) and prints the job's "
+      "name.\nModel and texts are uploaded unless they are there. The same "
+      "command again\nfinds the same job.\n\n"
+      "Example:\n  evopress submit smol.gguf --text c4.txt --target-bits 3 \\\n"
+      "    --server 10.0.0.5:50071 --watch\n");
+  AddJobFlags(*command, flags->job);
+  AddServerFlag(*command, flags->server);
+  command->add_flag("--watch", flags->watch,
+                    "Stay and show progress and result");
+  command->add_option("--out", flags->output.out,
+                      "Wait and write the result here");
+  command
+      ->add_option("--for", flags->output.formats,
+                   "Formats to write: evopress, json, hf")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("--dtype", flags->output.dtype,
+                   "hf: float32, float16 or bfloat16")
+      ->capture_default_str();
+  command->add_flag("--force", flags->output.force,
+                    "Replace an earlier result in --out");
+  AddJsonFlag(*command, flags->json);
+  command->callback([flags, &run] {
+    run = [flags] { return ReportError(RunSubmit(*flags), flags->json); };
+  });
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,50 @@
+#include "client/connection.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace evopress::client {
+
+void AddConnectionFlags(CLI::App& app, ConnectionFlags& flags) {
+  app.add_option("--server", flags.server,
+                 "Address of the coordinator, host:port or unix:PATH")
+      ->envname("EVOPRESS_SERVER")
+      ->capture_default_str();
+  app.add_option("--data", flags.data_dir,
+                 "Instead of a server: the data folder of `evopress search`");
+}
+
+absl::StatusOr<Connection> Connect(const ConnectionFlags& flags) {
+  Connection connection;
+  if (flags.data_dir.empty()) {
+    auto channel = OpenChannel(flags.server);
+    if (!channel.ok()) return channel.status();
+    connection.channel = *std::move(channel);
+  } else {
+    std::error_code error;
+    if (!std::filesystem::is_directory(flags.data_dir, error)) {
+      return absl::NotFoundError(
+          absl::StrCat("data folder \"", flags.data_dir, "\" does not exist"));
+    }
+    LocalServiceOptions options;
+    options.data_dir = flags.data_dir;
+    options.workers = 0;
+    auto service = LocalService::Start(options);
+    if (!service.ok()) return service.status();
+    connection.service = *std::move(service);
+    connection.channel = connection.service->channel();
+    connection.data_dir = flags.data_dir;
+  }
+  connection.client = std::make_unique<ServiceClient>(connection.channel);
+  return connection;
+}
+
+std::string JobName(const std::string& text) {
+  return absl::StartsWith(text, "jobs/") ? text : absl::StrCat("jobs/", text);
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,38 @@
+#include "client/export_evopress.h"
+
+#include "absl/strings/str_cat.h"
+#include "search/assignment_text.h"
+
+namespace evopress::client {
+namespace {
+
+absl::Status WriteAndVerify(const ExportInput& input, const char* file,
+                            const std::string& text, OutputDir& out) {
+  auto read = search::ParseAssignment(input.space, text);
+  if (!read.ok()) return read.status();
+  if (*read != input.assignment) {
+    return absl::InternalError(
+        absl::StrCat(file, " does not give back the assignment"));
+  }
+  return out.Write(file, text);
+}
+
+}  // namespace
+
+absl::Status ExportEvoPress(const ExportInput& input, bool strict,
+                            OutputDir& out) {
+  auto bits = search::FormatNominalBits(input.space, input.assignment);
+  if (bits.ok()) {
+    if (absl::Status s = WriteAndVerify(input, kEvoPressFile, *bits, out);
+        !s.ok()) {
+      return s;
+    }
+  } else if (strict) {
+    return bits.status();
+  }
+  return WriteAndVerify(input, kLevelsFile,
+                        search::FormatLevels(input.space, input.assignment),
+                        out);
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,23 @@
+// The text format of IST-DASLab/EvoPress: "<layer>: <bits>" a line, layers
+// under their Hugging Face names.
+#ifndef EVOPRESS_CLIENT_EXPORT_EVOPRESS_H_
+#define EVOPRESS_CLIENT_EXPORT_EVOPRESS_H_
+
+#include "absl/status/status.h"
+#include "client/export_input.h"
+#include "client/output_dir.h"
+
+namespace evopress::client {
+
+inline constexpr char kEvoPressFile[] = "evopress.txt";
+inline constexpr char kLevelsFile[] = "levels.txt";
+
+// Writes evopress.txt and, with full level names, levels.txt, and reads both
+// back. Where two levels of a menu have the same bits, the first cannot say
+// which is meant and is left out; InvalidArgument if `strict`.
+absl::Status ExportEvoPress(const ExportInput& input, bool strict,
+                            OutputDir& out);
+
+}  // namespace evopress::client
+
+#endif  // EVOPRESS_CLIENT_EXPORT_EVOPRESS_H_

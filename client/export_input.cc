@@ -1,0 +1,83 @@
+#include "client/export_input.h"
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/result_table.h"
+#include "proto/conversions.h"
+
+namespace evopress::client {
+namespace {
+
+absl::StatusOr<v1::Candidate> Choose(const v1::Job& job, bool incumbent) {
+  for (const auto& candidate : job.results()) {
+    if (candidate.name() == "winner") return candidate;
+  }
+  if (!incumbent) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        job.name(), " is ", StateName(job.state()),
+        " and has no winner; --incumbent exports the best so far"));
+  }
+  if (!job.has_incumbent() || job.incumbent().assignment().levels().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(job.name(), " has no incumbent yet"));
+  }
+  v1::Candidate candidate = job.incumbent();
+  candidate.set_name("incumbent");
+  return candidate;
+}
+
+}  // namespace
+
+absl::StatusOr<ExportInput> MakeExportInput(const v1::Job& job, bool incumbent,
+                                            const FetchArtifact& fetch) {
+  auto candidate = Choose(job, incumbent);
+  if (!candidate.ok()) return candidate.status();
+  ExportInput input;
+  input.job = job;
+  input.incumbent = candidate->name() == "incumbent";
+  auto space = proto::FromProto(job.spec().space());
+  if (!space.ok()) return space.status();
+  input.space = *std::move(space);
+  auto assignment = proto::FromProto(candidate->assignment());
+  if (!assignment.ok()) return assignment.status();
+  if (absl::Status s = search::Validate(input.space, *assignment); !s.ok()) {
+    return s;
+  }
+  input.assignment = *std::move(assignment);
+  input.candidate = *std::move(candidate);
+  if (!fetch || job.level_table_sha256().empty()) return input;
+  auto path = fetch(job.level_table_sha256());
+  if (!path.ok()) return path.status();
+  std::ifstream in(*path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  if (!in || !input.levels.ParseFromString(bytes)) {
+    return absl::DataLossError(absl::StrCat(
+        "artifact ", job.level_table_sha256(), " is not a level table"));
+  }
+  return input;
+}
+
+absl::StatusOr<const v1::LevelTable::Blob*> FindBlob(const ExportInput& input,
+                                                     int unit, int layer) {
+  const search::Unit& expected = input.space.units[unit];
+  const int level = input.assignment.levels[unit];
+  const auto mismatch = [&] {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the level table does not fit the search space at unit ",
+                     expected.name));
+  };
+  if (unit >= input.levels.units_size()) return mismatch();
+  const auto& found = input.levels.units(unit);
+  if (found.name() != expected.name || level >= found.levels_size() ||
+      found.levels(level).name() != expected.menu[level].name ||
+      layer >= found.levels(level).blobs_size()) {
+    return mismatch();
+  }
+  const auto& blob = found.levels(level).blobs(layer);
+  return blob.sha256().empty() ? nullptr : &blob;
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,40 @@
+// What every exporter starts from: a job, and which of its assignments.
+#ifndef EVOPRESS_CLIENT_EXPORT_INPUT_H_
+#define EVOPRESS_CLIENT_EXPORT_INPUT_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "evopress/v1/jobs.pb.h"
+#include "search/space.h"
+
+namespace evopress::client {
+
+struct ExportInput {
+  v1::Job job;
+  v1::Candidate candidate;
+  bool incumbent = false;  // not the winner: the search has not ended
+  search::SearchSpace space;
+  search::Assignment assignment;
+  v1::LevelTable levels;  // may be empty: then nothing is known of blobs
+};
+
+// A verified local file of an artifact.
+using FetchArtifact =
+    std::function<absl::StatusOr<std::string>(const std::string& sha256)>;
+
+// The winner of an ended job, or the incumbent of a running one if
+// `incumbent`. FailedPrecondition if there is none. The level table is fetched
+// unless `fetch` is empty.
+absl::StatusOr<ExportInput> MakeExportInput(const v1::Job& job, bool incumbent,
+                                            const FetchArtifact& fetch);
+
+// The blob that `layer` of unit `unit` uses, or nullptr if it keeps the
+// model's weights. InvalidArgument if the table does not match the space.
+absl::StatusOr<const v1::LevelTable::Blob*> FindBlob(const ExportInput& input,
+                                                     int unit, int layer);
+
+}  // namespace evopress::client
+
+#endif  // EVOPRESS_CLIENT_EXPORT_INPUT_H_

@@ -1,0 +1,203 @@
+#include "client/export_json.h"
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/result_table.h"
+#include "client/space_builder.h"
+#include "client/version.h"
+#include "google/protobuf/util/json_util.h"
+#include "proto/conversions.h"
+
+namespace evopress::client {
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+std::string RoleName(v1::TokenSetRef::Role role) {
+  switch (role) {
+    case v1::TokenSetRef::STATISTICS:
+      return "statistics";
+    case v1::TokenSetRef::SEARCH:
+      return "search";
+    case v1::TokenSetRef::DECISION:
+      return "decision";
+    case v1::TokenSetRef::HELD_OUT:
+      return "held_out";
+    default:
+      return "unspecified";
+  }
+}
+
+nlohmann::json ModelJson(const v1::ModelRef& model) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const auto& file : model.files()) {
+    files.push_back({{"name", file.name()},
+                     {"size_bytes", file.size_bytes()},
+                     {"sha256", file.sha256()}});
+  }
+  return {{"hash", model.hash()},
+          {"entry", model.entry()},
+          {"display_name", model.display_name()},
+          {"files", files}};
+}
+
+nlohmann::json DataJson(const v1::JobSpec& spec) {
+  nlohmann::json data = nlohmann::json::array();
+  for (const auto& set : spec.data()) {
+    data.push_back({{"role", RoleName(set.role())},
+                    {"domain", set.domain()},
+                    {"sha256", set.sha256()},
+                    {"sequences", set.sequences()},
+                    {"length", set.length()}});
+  }
+  return data;
+}
+
+absl::StatusOr<nlohmann::json> StrategyJson(const v1::JobSpec& spec) {
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  const auto status = google::protobuf::util::MessageToJsonString(
+      spec.strategy(), &text, options);
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!status.ok() || json.is_discarded()) {
+    return absl::InternalError("the strategy cannot be written as JSON");
+  }
+  return json;
+}
+
+nlohmann::json CostsJson(const search::SearchSpace& space,
+                         const std::vector<int64_t>& costs) {
+  nlohmann::json json = nlohmann::json::object();
+  for (size_t k = 0; k < costs.size(); ++k) {
+    json[space.cost_kinds[k]] = costs[k];
+  }
+  return json;
+}
+
+absl::StatusOr<nlohmann::json> LayersJson(const ExportInput& input) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (size_t u = 0; u < input.space.units.size(); ++u) {
+    const search::Unit& unit = input.space.units[u];
+    const search::LevelChoice& choice = unit.menu[input.assignment.levels[u]];
+    for (size_t l = 0; l < unit.layers.size(); ++l) {
+      nlohmann::json layer = {{"layer", unit.layers[l]},
+                              {"level", choice.name},
+                              {"weights", unit.weights},
+                              {"costs", CostsJson(input.space, choice.costs)}};
+      if (unit.layers.size() > 1) layer["unit"] = unit.name;
+      if (input.levels.units_size() > 0) {
+        auto blob = FindBlob(input, static_cast<int>(u), static_cast<int>(l));
+        if (!blob.ok()) return blob.status();
+        if (*blob != nullptr) {
+          layer["blob"] = {{"sha256", (*blob)->sha256()},
+                           {"size_bytes", (*blob)->size_bytes()},
+                           {"relative_error", (*blob)->relative_error()}};
+        }
+      }
+      layers.push_back(std::move(layer));
+    }
+  }
+  return layers;
+}
+
+absl::StatusOr<std::string> ReadBytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  if (!in) return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
+  const v1::JobSpec& spec = input.job.spec();
+  auto strategy = StrategyJson(spec);
+  if (!strategy.ok()) return strategy.status();
+  auto layers = LayersJson(input);
+  if (!layers.ok()) return layers.status();
+  auto table = MakeResultTable(input.job);
+  if (!table.ok()) return table.status();
+
+  nlohmann::json budgets = nlohmann::json::array();
+  for (const auto& budget : input.space.budgets) {
+    const int64_t cost = Cost(input.space, input.assignment, budget.kind);
+    budgets.push_back({{"kind", input.space.cost_kinds[budget.kind]},
+                       {"limit", budget.limit},
+                       {"cost", cost},
+                       {"unspent", budget.limit - cost}});
+  }
+  std::vector<int64_t> total;
+  for (size_t k = 0; k < input.space.cost_kinds.size(); ++k) {
+    total.push_back(Cost(input.space, input.assignment, static_cast<int>(k)));
+  }
+  nlohmann::json fitness = nullptr;
+  if (std::isfinite(input.candidate.fitness())) {
+    fitness = input.candidate.fitness();
+  }
+  nlohmann::json labels = nlohmann::json::object();
+  for (const auto& [key, value] : spec.labels()) labels[key] = value;
+  const std::string menu =
+      spec.labels().count("menu") > 0 ? spec.labels().at("menu") : "";
+  return nlohmann::json{{"format", "evopress-recipe"},
+                        {"version", kFormatVersion},
+                        {"evopress_version", kVersion},
+                        {"job", input.job.name()},
+                        {"what", input.candidate.name()},
+                        {"is_winner", !input.incumbent},
+                        {"model", ModelJson(spec.model())},
+                        {"data", DataJson(spec)},
+                        {"strategy", *strategy},
+                        {"seed", spec.seed()},
+                        {"numeric_class", input.job.numeric_class()},
+                        {"menu", menu},
+                        {"space_hash", search::Hash(input.space)},
+                        {"assignment_hash", search::Hash(input.assignment)},
+                        {"level_table_sha256", input.job.level_table_sha256()},
+                        {"history_hash", input.job.history_hash()},
+                        {"rounds", input.job.rounds()},
+                        {"evaluated_tokens", input.job.evaluated_tokens()},
+                        {"budgets", budgets},
+                        {"total_costs", CostsJson(input.space, total)},
+                        {"fitness", fitness},
+                        {"results", ToJson(*table)},
+                        {"layers", *layers},
+                        {"labels", labels}};
+}
+
+absl::Status ExportJson(const ExportInput& input, OutputDir& out) {
+  auto recipe = MakeRecipe(input);
+  if (!recipe.ok()) return recipe.status();
+  const std::string text =
+      recipe->dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
+      "\n";
+  if (absl::Status s = out.Write(kRecipeFile, text); !s.ok()) return s;
+  auto read = ReadBytes(absl::StrCat(out.temporary(), "/", kRecipeFile));
+  if (!read.ok()) return read.status();
+  const auto parsed = nlohmann::json::parse(*read, nullptr, false);
+  if (parsed.is_discarded() ||
+      parsed.value("history_hash", "") != input.job.history_hash()) {
+    return absl::DataLossError("recipe.json cannot be read back");
+  }
+  return out.Write(kJobFile, proto::DeterministicBytes(input.job));
+}
+
+absl::StatusOr<v1::Job> ReadExportedJob(const std::string& dir) {
+  auto bytes = ReadBytes(absl::StrCat(dir, "/", kJobFile));
+  if (!bytes.ok()) {
+    return absl::NotFoundError(absl::StrCat(
+        "\"", dir, "\" is neither a job nor a directory with ", kJobFile));
+  }
+  v1::Job job;
+  if (!job.ParseFromString(*bytes)) {
+    return absl::DataLossError(absl::StrCat(dir, "/", kJobFile, " is damaged"));
+  }
+  return job;
+}
+
+}  // namespace evopress::client

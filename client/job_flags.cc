@@ -1,0 +1,189 @@
+#include "client/job_flags.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace evopress::client {
+namespace {
+
+constexpr int64_t kMaxTokens = int64_t{1} << 40;
+
+// tokens / length as a number of samples of `flag`.
+absl::StatusOr<int32_t> SamplesOf(const char* flag, int64_t tokens,
+                                  int32_t length) {
+  if (tokens < length || tokens % length != 0 ||
+      tokens / length > std::numeric_limits<int32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag, " ", tokens, " is not a positive multiple of --sequence-length ",
+        length, "; use e.g. ", std::max<int64_t>(1, tokens / length) * length));
+  }
+  return static_cast<int32_t>(tokens / length);
+}
+
+}  // namespace
+
+void AddDataFlags(CLI::App& app, DataFlags& flags) {
+  app.add_option("--text", flags.text,
+                 "Calibration text (UTF-8): statistics and search use "
+                 "disjoint parts of it");
+  app.add_option("--held-out", flags.held_out,
+                 "Text to report on, as NAME=FILE; may be repeated");
+  app.add_option("--held-out-tokens", flags.held_out_tokens,
+                 "Tokens of each held-out text")
+      ->check(CLI::Range(int64_t{2}, kMaxTokens))
+      ->capture_default_str();
+  app.add_option("--sequence-length", flags.sequence_length,
+                 "Tokens of each sequence")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--statistics-tokens", flags.statistics_tokens,
+                 "Tokens from which the quantizer's statistics are made")
+      ->check(CLI::Range(int64_t{2}, kMaxTokens))
+      ->capture_default_str();
+  app.add_option("--search-tokens", flags.search_tokens,
+                 "Tokens that the search draws from (default: up to 131072 of "
+                 "what the statistics leave)")
+      ->check(CLI::Range(int64_t{2}, kMaxTokens));
+}
+
+void AddMenuFlags(CLI::App& app, JobFlags& flags) {
+  app.add_option("--menu", flags.menu,
+                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym], "
+                 "comma-separated, e.g. gptq:2-6:g64,keep")
+      ->capture_default_str();
+  app.add_option("--group", flags.group,
+                 "Layers that may exchange bits: of one size, of one name, or "
+                 "all (none)")
+      ->check(CLI::IsMember({"size", "name", "none"}))
+      ->capture_default_str();
+}
+
+void AddJobFlags(CLI::App& app, JobFlags& flags) {
+  app.add_option("MODEL", flags.data.model,
+                 "GGUF file or Hugging Face directory")
+      ->required();
+  AddDataFlags(app, flags.data);
+  AddMenuFlags(app, flags);
+  app.add_option("--target-bits", flags.budget.target_bits,
+                 "Budget: average code bits per weight of the searched "
+                 "layers, e.g. 3 or 2.75");
+  app.add_option("--max-size", flags.budget.max_size,
+                 "Budget: size of the whole model, e.g. 90MB");
+  app.add_option("--budget", flags.budget.budgets,
+                 "Budget KIND=LIMIT in bits, KIND code_bits, stored_bits or "
+                 "model_bits; may be repeated");
+  StrategyFlags& strategy = flags.strategy;
+  app.add_option("--strategy", strategy.strategy, "Search strategy")
+      ->check(CLI::IsMember(
+          {"evopress", "uniform", "random", "greedy", "dp", "weighted-dp"}))
+      ->capture_default_str();
+  app.add_option("--generations", strategy.generations, "evopress: generations")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--offspring", strategy.offspring,
+                 "evopress: children a generation; random: candidates")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  app.add_option("--survivors", strategy.survivors,
+                 "evopress: how many survive each stage, e.g. 8,2,1")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--tokens", strategy.tokens,
+                 "evopress: tokens of each stage, e.g. 1024,2048,8192; other "
+                 "strategies measure on the last number")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--fitness", strategy.fitness, "What is minimized")
+      ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
+      ->capture_default_str();
+  app.add_option("--seed", strategy.seed, "Seed of every random choice")
+      ->capture_default_str();
+  app.add_option("--name", flags.display_name, "Name of the job, for people");
+}
+
+void AddLocalFlags(CLI::App& app, LocalFlags& flags) {
+  app.add_option("--workers", flags.workers, "Worker loops in this process")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--threads", flags.threads,
+                 "Threads of all workers together; 0: one per core")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  app.add_option("--memory", flags.memory,
+                 "Bound of the cache of prepared weights, all workers together")
+      ->capture_default_str();
+  app.add_option("--data", flags.data_dir,
+                 "Folder of the journal and the artifacts (default "
+                 "~/.cache/evopress)");
+  app.add_option("--evaluator", flags.evaluator,
+                 "Engine to run as a child process (default: "
+                 "evopress-evaluator-cpu beside this program)");
+}
+
+void AddServerFlag(CLI::App& app, std::string& server) {
+  app.add_option("--server", server,
+                 "Address of the coordinator, host:port or unix:PATH")
+      ->envname("EVOPRESS_SERVER");
+}
+
+void AddJsonFlag(CLI::App& app, bool& json) {
+  app.add_flag("--json", json, "Print the result as JSON on standard output");
+}
+
+absl::StatusOr<search::Metric> ParseMetric(const std::string& text) {
+  if (text == "kl") return search::Metric::kKl;
+  if (text == "topk-kl") return search::Metric::kTopKKl;
+  if (text == "ppl") return search::Metric::kNll;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "fitness \"", text, "\" is unknown; use kl, topk-kl or ppl"));
+}
+
+int64_t LargestStage(const StrategyFlags& flags) {
+  if (flags.tokens.empty()) return 0;
+  return *std::max_element(flags.tokens.begin(), flags.tokens.end());
+}
+
+absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
+    const StrategyFlags& flags, int32_t sequence_length) {
+  auto metric = ParseMetric(flags.fitness);
+  if (!metric.ok()) return metric.status();
+  if (flags.tokens.empty()) {
+    return absl::InvalidArgumentError("--tokens is empty");
+  }
+  auto last = SamplesOf("--tokens", flags.tokens.back(), sequence_length);
+  if (!last.ok()) return last.status();
+  if (flags.strategy == "uniform") return search::UniformOptions{};
+  if (flags.strategy == "dp") return search::DpOptions{};
+  if (flags.strategy == "random") {
+    return search::RandomOptions{flags.offspring, *last, *metric};
+  }
+  if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
+  if (flags.strategy == "weighted-dp") {
+    return search::WeightedDpOptions{*last, *metric};
+  }
+  if (flags.strategy != "evopress") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("strategy \"", flags.strategy, "\" is unknown"));
+  }
+  if (flags.survivors.size() != flags.tokens.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--survivors has ", flags.survivors.size(), " stages and --tokens ",
+        flags.tokens.size(), "; give one number of each a stage"));
+  }
+  search::EvoPressOptions options;
+  options.generations = flags.generations;
+  options.offspring = flags.offspring;
+  options.fitness = *metric;
+  options.stages.clear();
+  for (size_t i = 0; i < flags.tokens.size(); ++i) {
+    auto samples = SamplesOf("--tokens", flags.tokens[i], sequence_length);
+    if (!samples.ok()) return samples.status();
+    options.stages.push_back({flags.survivors[i], *samples});
+  }
+  options.initial_samples = *last;
+  return options;
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,75 @@
+// The command line of a search, shared by every command that makes jobs.
+#ifndef EVOPRESS_CLIENT_JOB_FLAGS_H_
+#define EVOPRESS_CLIENT_JOB_FLAGS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "client/space_builder.h"
+#include "search/strategy_options.h"
+
+namespace evopress::client {
+
+// Model and texts.
+struct DataFlags {
+  std::string model;
+  std::string text;                   // calibration
+  std::vector<std::string> held_out;  // "name=FILE" or FILE
+  int32_t sequence_length = 1024;
+  int64_t statistics_tokens = 65536;
+  int64_t search_tokens = 0;  // 0: as much as the text gives, up to a default
+  int64_t held_out_tokens = 65536;
+};
+
+struct StrategyFlags {
+  std::string strategy = "evopress";
+  int32_t generations = 30;
+  int32_t offspring = 32;
+  std::vector<int32_t> survivors = {8, 2, 1};
+  std::vector<int64_t> tokens = {1024, 2048, 8192};
+  std::string fitness = "kl";
+  uint64_t seed = 1;
+};
+
+struct JobFlags {
+  DataFlags data;
+  StrategyFlags strategy;
+  std::string menu = "gptq:2-6:g64";
+  std::string group = "size";
+  BudgetOptions budget;
+  std::string display_name;
+};
+
+// Where the work is done.
+struct LocalFlags {
+  int workers = 1;
+  int threads = 0;
+  std::string memory = "4GiB";
+  std::string data_dir;
+  std::string evaluator;
+};
+
+void AddDataFlags(CLI::App& app, DataFlags& flags);
+void AddMenuFlags(CLI::App& app, JobFlags& flags);
+void AddJobFlags(CLI::App& app, JobFlags& flags);
+void AddLocalFlags(CLI::App& app, LocalFlags& flags);
+void AddServerFlag(CLI::App& app, std::string& server);
+void AddJsonFlag(CLI::App& app, bool& json);
+
+// The strategy that the flags ask for. InvalidArgument names flag, value and
+// limit, e.g. tokens that are no multiple of the sequence length.
+absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
+    const StrategyFlags& flags, int32_t sequence_length);
+
+// "kl", "topk-kl" or "ppl".
+absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
+
+// Tokens of the largest stage: what the search set must hold at least.
+int64_t LargestStage(const StrategyFlags& flags);
+
+}  // namespace evopress::client
+
+#endif  // EVOPRESS_CLIENT_JOB_FLAGS_H_

@@ -1,0 +1,266 @@
+#include "client/job_plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/token_data.h"
+#include "client/version.h"
+#include "proto/conversions.h"
+#include "quant/compressor.h"
+#include "quant/model_hash.h"
+#include "search/assignment_text.h"
+#include "search/digest.h"
+#include "search/level_name.h"
+
+namespace evopress::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+absl::Status Named(const std::string& what, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(what, ": ", status.message()));
+}
+
+// True if a level of the menu is made from statistics.
+absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
+  auto levels = search::ParseMenu(menu);
+  if (!levels.ok()) return levels.status();
+  for (const auto& level : *levels) {
+    if (level.method == "keep" || level.method == "drop") continue;
+    auto compressor = quant::FindCompressor(level.method);
+    if (!compressor.ok()) return compressor.status();
+    if ((*compressor)->needs_gram()) return true;
+  }
+  return false;
+}
+
+std::string RequestId(v1::JobSpec spec) {
+  spec.clear_labels();
+  spec.clear_display_name();
+  spec.mutable_model()->clear_display_name();
+  return search::Sha256Hex(proto::DeterministicBytes(spec));
+}
+
+// Model, space, data: what all jobs share. The strategy comes later.
+absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
+  auto model = OpenModel(flags.data.model);
+  if (!model.ok()) return model.status();
+  JobPlan plan;
+  plan.warnings = ModelWarnings(**model);
+  SpaceOptions options;
+  options.menu = flags.menu;
+  auto rule = search::ParseGroupRule(flags.group);
+  if (!rule.ok()) return rule.status();
+  options.group = *rule;
+  auto space = BuildSpace((*model)->tensors(), options);
+  if (!space.ok()) return space.status();
+  plan.space = *std::move(space);
+  if (absl::Status s = AddBudgets(flags.budget, plan.space); !s.ok()) return s;
+
+  TokenNeeds needs;
+  auto statistics = NeedsStatistics(flags.menu);
+  if (!statistics.ok()) return statistics.status();
+  needs.statistics = *statistics;
+  needs.search_tokens = needs_search ? LargestStage(flags.strategy) : 0;
+  DataFlags data = flags.data;
+  auto tokens = BuildTokenData(**model, data, needs);
+  if (!tokens.ok()) return tokens.status();
+
+  // Hashing reads the whole model: last, when everything else is right.
+  auto ref = MakeModelRef(flags.data.model, **model);
+  if (!ref.ok()) return ref.status();
+  std::map<std::string, std::string> path_of_name;
+  for (const std::string& file : (*model)->files()) {
+    path_of_name[fs::path(file).filename().string()] = file;
+  }
+  std::set<std::string> roots;
+  for (const auto& file : ref->files()) {
+    std::error_code error;
+    const fs::path path = fs::absolute(path_of_name[file.name()], error);
+    roots.insert(path.parent_path().string());
+    const fs::path real = fs::canonical(path, error);
+    if (!error) roots.insert(real.parent_path().string());
+    plan.artifacts.push_back(
+        {file.sha256(), file.size_bytes(), path.string(), "", file.name()});
+  }
+  plan.local_roots.assign(roots.begin(), roots.end());
+  for (auto& artifact : tokens->artifacts) {
+    plan.artifacts.push_back(std::move(artifact));
+  }
+  plan.warnings.insert(plan.warnings.end(), tokens->warnings.begin(),
+                       tokens->warnings.end());
+
+  v1::JobSpec& spec = plan.spec;
+  *spec.mutable_model() = *std::move(ref);
+  *spec.mutable_space() = proto::ToProto(plan.space);
+  for (const auto& set : tokens->sets) *spec.add_data() = set;
+  spec.set_seed(flags.strategy.seed);
+  auto& labels = *spec.mutable_labels();
+  for (const auto& [key, value] : tokens->labels) labels[key] = value;
+  labels["client_version"] = kVersion;
+  labels["menu"] = flags.menu;
+  labels["group"] = flags.group;
+  std::error_code error;
+  labels["model_path"] = fs::absolute(flags.data.model, error).string();
+  return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<quant::Checkpoint>> OpenModel(
+    const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    return absl::NotFoundError(absl::StrCat(
+        "model \"", path,
+        "\" does not exist; give a .gguf file or a Hugging Face directory "
+        "with config.json and *.safetensors"));
+  }
+  auto model = quant::Checkpoint::Open(path);
+  if (!model.ok() && !absl::StrContains(model.status().message(), path)) {
+    return Named(path, model.status());
+  }
+  return model;
+}
+
+absl::StatusOr<v1::ModelRef> MakeModelRef(const std::string& path,
+                                          const quant::Checkpoint& model) {
+  auto manifest = quant::MakeModelManifest(model.files());
+  if (!manifest.ok()) return manifest.status();
+  v1::ModelRef ref;
+  ref.set_hash(manifest->Hash());
+  for (const quant::ModelFile& file : manifest->files) {
+    auto& out = *ref.add_files();
+    out.set_name(file.name);
+    out.set_size_bytes(file.size);
+    out.set_sha256(file.sha256);
+  }
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    ref.set_entry(fs::path(path).filename().string());
+  }
+  ref.set_display_name(path);
+  return ref;
+}
+
+std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
+  std::map<std::string, int> quantized;
+  for (const quant::TensorInfo& tensor : model.tensors()) {
+    if (!IsSearched(tensor)) continue;
+    const std::string& type = tensor.source_type;
+    if (type != "F32" && type != "F16" && type != "BF16" && type != "F64") {
+      ++quantized[type];
+    }
+  }
+  if (quantized.empty()) return {};
+  std::vector<std::string> types;
+  for (const auto& [type, count] : quantized) {
+    types.push_back(absl::StrCat(count, " layers of ", type));
+  }
+  return {absl::StrCat(
+      "the source is quantized already (", absl::StrJoin(types, ", "),
+      "): the reference is the dequantized model, and levels of 4 bits and "
+      "more may look better than they are")};
+}
+
+absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
+  const BudgetOptions& budget = flags.budget;
+  if (budget.target_bits.empty() && budget.max_size.empty() &&
+      budget.budgets.empty()) {
+    return absl::InvalidArgumentError(
+        "no budget: give --target-bits 3, --max-size 90MB or --budget "
+        "code_bits=N");
+  }
+  auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
+  if (!strategy.ok()) return strategy.status();
+  const bool measures =
+      !std::holds_alternative<search::UniformOptions>(*strategy) &&
+      !std::holds_alternative<search::DpOptions>(*strategy);
+  auto plan = PlanCommon(flags, measures);
+  if (!plan.ok()) return plan.status();
+  v1::JobSpec& spec = plan->spec;
+  *spec.mutable_strategy() = proto::ToProto(*strategy);
+  if (auto uniform = FindUniformBaseline(plan->space); uniform.has_value()) {
+    auto& named = *spec.add_report();
+    named.set_name(uniform->name);
+    *named.mutable_assignment() = proto::ToProto(uniform->assignment);
+  } else {
+    plan->warnings.push_back(
+        "no uniform assignment meets the budget, so none is reported beside "
+        "the winner");
+  }
+  const std::string goal = !budget.target_bits.empty()
+                               ? absl::StrCat(budget.target_bits, " bits")
+                           : !budget.max_size.empty() ? budget.max_size
+                                                      : budget.budgets[0];
+  spec.set_display_name(
+      !flags.display_name.empty()
+          ? flags.display_name
+          : absl::StrCat(fs::path(flags.data.model).stem().string(), ", ",
+                         flags.strategy.strategy, " to ", goal));
+  plan->request_id = RequestId(spec);
+  if (absl::Status s = proto::Validate(spec); !s.ok()) return s;
+  return plan;
+}
+
+absl::StatusOr<JobPlan> PlanMeasurement(
+    const JobFlags& flags, const std::vector<NamedText>& assignments) {
+  auto plan = PlanCommon(flags, /*needs_search=*/false);
+  if (!plan.ok()) return plan.status();
+  v1::JobSpec& spec = plan->spec;
+  std::set<std::string> names = {"winner", "reference"};
+  for (const NamedText& text : assignments) {
+    auto assignment = search::ParseAssignment(plan->space, text.text);
+    if (!assignment.ok()) return Named(text.name, assignment.status());
+    if (!names.insert(text.name).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "two assignments are called \"", text.name, "\"; rename one"));
+    }
+    auto& named = *spec.add_report();
+    named.set_name(text.name);
+    *named.mutable_assignment() = proto::ToProto(*assignment);
+  }
+  if (spec.report_size() > 0) {
+    // A strategy needs something to measure: one sequence of the first text,
+    // which the report measures anyway.
+    const auto held_out = std::find_if(
+        spec.data().begin(), spec.data().end(), [](const v1::TokenSetRef& set) {
+          return set.role() == v1::TokenSetRef::HELD_OUT;
+        });
+    if (held_out == spec.data().end()) {
+      return absl::InvalidArgumentError(
+          "assignments are measured on texts; give --text NAME=FILE");
+    }
+    v1::TokenSetRef search = *held_out;
+    search.set_role(v1::TokenSetRef::SEARCH);
+    *spec.add_data() = search;
+    search::FixedOptions fixed;
+    fixed.samples = {0};
+    for (const auto& named : spec.report()) {
+      auto assignment = proto::FromProto(named.assignment());
+      if (!assignment.ok()) return assignment.status();
+      fixed.assignments.push_back(*std::move(assignment));
+    }
+    *spec.mutable_strategy() = proto::ToProto(fixed);
+  } else {
+    *spec.mutable_strategy() = proto::ToProto(search::UniformOptions{});
+  }
+  spec.set_display_name(
+      !flags.display_name.empty()
+          ? flags.display_name
+          : absl::StrCat("measure ",
+                         fs::path(flags.data.model).stem().string()));
+  plan->request_id = RequestId(spec);
+  if (absl::Status s = proto::Validate(spec); !s.ok()) return s;
+  return plan;
+}
+
+}  // namespace evopress::client

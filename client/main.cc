@@ -1,0 +1,38 @@
+// evopress: the command line of EvoPress Service.
+#include <signal.h>
+
+#include <cstdio>
+
+#include "CLI/CLI.hpp"
+#include "client/commands/command.h"
+#include "client/exit_code.h"
+#include "client/version.h"
+
+int main(int argc, char** argv) {
+  using namespace evopress::client;  // NOLINT: main only
+  signal(SIGPIPE, SIG_IGN);
+  CLI::App app{
+      "Searches, for every layer of a language model, the compression level\n"
+      "that hurts least under an exact global budget.\n\n"
+      "Example:\n"
+      "  evopress search smol.gguf --text c4.txt --target-bits 3 --out "
+      "result\n"};
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  RunCommand run;
+  AddSearchCommand(app, run);
+  AddSubmitCommand(app, run);
+  AddJobsCommand(app, run);
+  AddWorkersCommand(app, run);
+  AddInspectCommand(app, run);
+  AddLevelsCommand(app, run);
+  AddEvalCommand(app, run);
+  AddCompareCommand(app, run);
+  AddExportCommand(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return run ? run() : kExitUsage;
+}

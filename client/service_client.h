@@ -1,0 +1,72 @@
+// Calls to a coordinator, embedded or remote: deadlines, statuses and retries
+// of what may be repeated.
+#ifndef EVOPRESS_CLIENT_SERVICE_CLIENT_H_
+#define EVOPRESS_CLIENT_SERVICE_CLIENT_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "evopress/v1/artifacts.grpc.pb.h"
+#include "evopress/v1/jobs.grpc.pb.h"
+#include "evopress/v1/workers.grpc.pb.h"
+#include "grpcpp/grpcpp.h"
+
+namespace evopress::client {
+
+// A channel to "host:port" or "unix:PATH". InvalidArgument if `address` is
+// neither. Does not connect yet.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
+    const std::string& address);
+
+// Thread-safe. Unavailable is tried again for about ten seconds, then says
+// how to reach a coordinator.
+class ServiceClient {
+ public:
+  explicit ServiceClient(std::shared_ptr<grpc::Channel> channel);
+
+  absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec,
+                                    const std::string& request_id);
+  absl::StatusOr<v1::Job> GetJob(const std::string& name);
+  // All pages.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs();
+  absl::StatusOr<v1::Job> PauseJob(const std::string& name);
+  absl::StatusOr<v1::Job> ResumeJob(const std::string& name);
+  absl::StatusOr<v1::Job> CancelJob(const std::string& name);
+  absl::Status DeleteJob(const std::string& name);
+  // All pages, oldest first.
+  absl::StatusOr<std::vector<v1::RoundRecord>> ListRounds(
+      const std::string& job);
+  absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::Status DrainWorker(const std::string& worker_id);
+
+  // Size of each artifact, -1 where absent.
+  absl::StatusOr<std::vector<int64_t>> StatArtifacts(
+      const std::vector<std::string>& sha256);
+
+  // Follows a job until it has ended or paused, reconnecting when the stream
+  // breaks; `seen` is called with every state of it. Cancelled once `stop` is
+  // true; whatever `alive` returns as soon as that is not OK.
+  absl::StatusOr<v1::Job> WatchJob(
+      const std::string& name, const std::atomic<bool>& stop,
+      const std::function<absl::Status()>& alive,
+      const std::function<void(const v1::Job&)>& seen);
+
+  v1::Artifacts::Stub& artifacts() { return *artifacts_; }
+
+ private:
+  std::unique_ptr<v1::Jobs::Stub> jobs_;
+  std::unique_ptr<v1::Artifacts::Stub> artifacts_;
+  std::unique_ptr<v1::Workers::Stub> workers_;
+};
+
+// True for SUCCEEDED, FAILED and CANCELLED.
+bool HasEnded(const v1::Job& job);
+
+}  // namespace evopress::client
+
+#endif  // EVOPRESS_CLIENT_SERVICE_CLIENT_H_

@@ -1,0 +1,201 @@
+#include "client/space_builder.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "quant/compressor.h"
+#include "search/budget.h"
+#include "search/grouping.h"
+#include "search/level_name.h"
+#include "search/uniform.h"
+
+namespace evopress::client {
+namespace {
+
+constexpr char kBlocks[] = "model.layers.";
+constexpr char kWeight[] = ".weight";
+
+// "model.layers.12.x" sorts as numbers do, so that spaces read in model order.
+std::pair<int64_t, std::string> ModelOrder(const std::string& layer) {
+  int64_t block = std::numeric_limits<int64_t>::max();
+  const std::string rest = layer.substr(sizeof(kBlocks) - 1);
+  const std::string number = rest.substr(0, rest.find('.'));
+  if (!absl::SimpleAtoi(number, &block)) {
+    block = std::numeric_limits<int64_t>::max();
+  }
+  return {block, layer};
+}
+
+absl::Status Unreachable(const search::SearchSpace& space,
+                         const search::Budget& budget) {
+  const search::CostRange range = ReachableCosts(space, budget.kind);
+  const int64_t weights = TotalWeights(space);
+  const std::string& kind = space.cost_kinds[budget.kind];
+  std::string message = absl::StrCat(
+      "budget ", kind, " <= ", budget.limit, " (",
+      search::FormatBitsPerWeight(budget.limit, weights),
+      " bits per weight of the searched layers) cannot be met; reachable with "
+      "this menu: ",
+      search::FormatBitsPerWeight(range.min, weights), " to ",
+      search::FormatBitsPerWeight(range.max, weights),
+      " bits per weight = ", range.min, " to ", range.max, " bits");
+  if (budget.kind == kModelBits) {
+    absl::StrAppend(&message, " = ", (range.min + 7) / 8, " to ",
+                    (range.max + 7) / 8, " bytes for the whole model");
+  }
+  absl::StrAppend(&message,
+                  "; raise the budget or add cheaper levels to --menu");
+  return absl::FailedPreconditionError(message);
+}
+
+absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
+                                           const search::SearchSpace& space) {
+  const size_t equals = text.find('=');
+  const std::string kind = text.substr(0, equals);
+  const auto found =
+      std::find(space.cost_kinds.begin(), space.cost_kinds.end(), kind);
+  if (equals == std::string::npos || found == space.cost_kinds.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "budget \"", text, "\" is not KIND=LIMIT with a kind of ",
+        absl::StrJoin(space.cost_kinds, ", "), ", e.g. code_bits=250000000"));
+  }
+  search::Budget budget;
+  budget.kind = static_cast<int>(found - space.cost_kinds.begin());
+  const std::string limit = text.substr(equals + 1);
+  if (!absl::SimpleAtoi(limit, &budget.limit) || budget.limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("budget \"", text, "\": \"", limit,
+                     "\" is not a whole number of bits, 0 or more"));
+  }
+  return budget;
+}
+
+}  // namespace
+
+bool IsSearched(const quant::TensorInfo& tensor) {
+  return absl::StartsWith(tensor.name, kBlocks) &&
+         absl::EndsWith(tensor.name, kWeight) && tensor.shape.size() == 2 &&
+         !absl::StrContains(tensor.name, "norm");
+}
+
+absl::StatusOr<search::SearchSpace> BuildSpace(
+    const std::vector<quant::TensorInfo>& tensors,
+    const SpaceOptions& options) {
+  auto menu = search::ParseMenu(options.menu);
+  if (!menu.ok()) return menu.status();
+  search::SearchSpace space;
+  space.cost_kinds = {"code_bits", "stored_bits", "model_bits"};
+  space.constant_costs = {0, 0, 0};
+  for (const quant::TensorInfo& tensor : tensors) {
+    if (!IsSearched(tensor)) {
+      space.constant_costs[kModelBits] += tensor.bytes * 8;
+      continue;
+    }
+    search::Unit unit;
+    unit.name = std::string(absl::StripSuffix(tensor.name, kWeight));
+    unit.layers = {unit.name};
+    unit.weights = tensor.elements();
+    const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
+    for (const search::LevelName& level : *menu) {
+      auto costs = quant::CostsOf(shape, level);
+      if (!costs.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "layer ", unit.name, " of ", shape.rows, " x ", shape.cols,
+            " cannot take level ", search::Format(level),
+            " of the menu: ", costs.status().message()));
+      }
+      unit.menu.push_back(
+          {search::Format(level),
+           {costs->code_bits, costs->stored_bits, costs->stored_bits}});
+    }
+    space.units.push_back(std::move(unit));
+  }
+  if (space.units.empty()) {
+    return absl::InvalidArgumentError(
+        "the model has no linear layers below model.layers to search over");
+  }
+  std::sort(space.units.begin(), space.units.end(),
+            [](const search::Unit& a, const search::Unit& b) {
+              return ModelOrder(a.name) < ModelOrder(b.name);
+            });
+  search::AssignGroups(options.group, space.units);
+  search::SortMenus(space);
+  if (absl::Status s = search::Validate(space); !s.ok()) return s;
+  return space;
+}
+
+int64_t TotalWeights(const search::SearchSpace& space) {
+  int64_t weights = 0;
+  for (const auto& unit : space.units) weights += unit.weights;
+  return weights;
+}
+
+absl::Status AddBudgets(const BudgetOptions& options,
+                        search::SearchSpace& space) {
+  if (!options.target_bits.empty() && !options.max_size.empty()) {
+    return absl::InvalidArgumentError(
+        "--target-bits and --max-size exclude each other; for two budgets add "
+        "--budget KIND=LIMIT");
+  }
+  space.budgets.clear();
+  if (!options.target_bits.empty()) {
+    auto limit =
+        search::ParseBitsPerWeight(options.target_bits, TotalWeights(space));
+    if (!limit.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--target-bits: ", limit.status().message()));
+    }
+    space.budgets.push_back({kCodeBits, *limit});
+  }
+  if (!options.max_size.empty()) {
+    auto bytes = search::ParseSize(options.max_size);
+    if (!bytes.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max-size: ", bytes.status().message()));
+    }
+    if (*bytes > std::numeric_limits<int64_t>::max() / 8) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max-size ", options.max_size, " is too large"));
+    }
+    space.budgets.push_back({kModelBits, *bytes * 8});
+  }
+  for (const std::string& text : options.budgets) {
+    auto budget = ParseBudget(text, space);
+    if (!budget.ok()) return budget.status();
+    space.budgets.push_back(*budget);
+  }
+  search::SortMenus(space);
+  if (absl::Status s = search::Validate(space); !s.ok()) return s;
+  for (const search::Budget& budget : space.budgets) {
+    if (budget.limit < ReachableCosts(space, budget.kind).min) {
+      return Unreachable(space, budget);
+    }
+  }
+  return search::CheckBudgetsReachable(space);
+}
+
+std::optional<UniformBaseline> FindUniformBaseline(
+    const search::SearchSpace& space) {
+  auto uniform = search::DearestUniform(space);
+  if (!uniform.ok()) return std::nullopt;
+  auto level = search::ParseLevel(uniform->level);
+  std::string name = absl::StrCat("uniform ", uniform->level);
+  if (level.ok()) {
+    // The width alone names it unless the menu has it twice.
+    int same_width = 0;
+    for (const auto& choice : space.units[0].menu) {
+      auto other = search::ParseLevel(choice.name);
+      same_width += other.ok() && other->bits == level->bits;
+    }
+    if (same_width == 1) name = absl::StrCat("uniform ", level->bits, "-bit");
+  }
+  return UniformBaseline{name, uniform->assignment};
+}
+
+}  // namespace evopress::client

@@ -1,0 +1,72 @@
+// From a model and a menu to a search space: which layers are searched, which
+// levels each may take, what everything costs, and which budgets hold.
+//
+// Searched are the linear layers of the transformer blocks: two-dimensional
+// weights below "model.layers." that are no norms, under their Hugging Face
+// names without ".weight". Embeddings, output head, norms and biases stay as
+// they are.
+//
+// Cost kinds: "code_bits" (weights x bits), "stored_bits" (with scales, zeros
+// and indices), both over the searched layers; "model_bits" (the stored bits
+// and, as its constant, everything else at rest in the source).
+#ifndef EVOPRESS_CLIENT_SPACE_BUILDER_H_
+#define EVOPRESS_CLIENT_SPACE_BUILDER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "quant/checkpoint.h"
+#include "search/grouping.h"
+#include "search/space.h"
+
+namespace evopress::client {
+
+inline constexpr int kCodeBits = 0;  // indices of the cost kinds
+inline constexpr int kStoredBits = 1;
+inline constexpr int kModelBits = 2;
+
+struct SpaceOptions {
+  std::string menu = "gptq:2-6:g64";
+  search::GroupRule group = search::GroupRule::kSize;
+};
+
+// True for the weights of searched layers.
+bool IsSearched(const quant::TensorInfo& tensor);
+
+// The space without budgets. InvalidArgument names the layer and the level if
+// a shape does not admit one, or says that the model has nothing to search.
+absl::StatusOr<search::SearchSpace> BuildSpace(
+    const std::vector<quant::TensorInfo>& tensors, const SpaceOptions& options);
+
+// At most one of the first two; texts as on the command line.
+struct BudgetOptions {
+  std::string target_bits;           // "3", "2.75": code bits per weight
+  std::string max_size;              // "90MB", "1.5GiB", "800000": whole model
+  std::vector<std::string> budgets;  // "code_bits=250000000"
+};
+
+// Adds the budgets and sorts the menus accordingly. InvalidArgument for texts
+// that do not parse; FailedPrecondition with the reachable range, in bits and
+// per weight, if a budget lies below it.
+absl::Status AddBudgets(const BudgetOptions& options,
+                        search::SearchSpace& space);
+
+// Sum of the units' weights.
+int64_t TotalWeights(const search::SearchSpace& space);
+
+// The dearest level for all units alike that meets every budget, under the
+// name by which reports know it ("uniform 3-bit"); nullopt if there is none.
+struct UniformBaseline {
+  std::string name;
+  search::Assignment assignment;
+};
+std::optional<UniformBaseline> FindUniformBaseline(
+    const search::SearchSpace& space);
+
+}  // namespace evopress::client
+
+#endif  // EVOPRESS_CLIENT_SPACE_BUILDER_H_

@@ -1,0 +1,152 @@
+#include "client/space_builder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace evopress::client {
+namespace {
+
+using quant::TensorInfo;
+using ::testing::HasSubstr;
+
+std::vector<TensorInfo> Tensors() {
+  std::vector<TensorInfo> tensors = {
+      {"model.embed_tokens.weight", {100, 64}, "F16", 12800},
+      {"model.norm.weight", {64}, "F32", 256},
+      {"lm_head.weight", {100, 64}, "F16", 12800}};
+  for (int block : {10, 0, 2}) {
+    const std::string base = "model.layers." + std::to_string(block) + ".";
+    tensors.push_back(
+        {base + "self_attn.q_proj.weight", {64, 64}, "F16", 8192});
+    tensors.push_back({base + "mlp.down_proj.weight", {64, 128}, "F16", 16384});
+    tensors.push_back({base + "self_attn.q_proj.bias", {64}, "F32", 256});
+    tensors.push_back({base + "input_layernorm.weight", {64}, "F32", 256});
+  }
+  return tensors;
+}
+
+search::SearchSpace Space(const std::string& menu = "rtn:2-4:g32") {
+  SpaceOptions options;
+  options.menu = menu;
+  auto space = BuildSpace(Tensors(), options);
+  EXPECT_TRUE(space.ok()) << space.status();
+  return *space;
+}
+
+TEST(BuildSpace, SearchesTheLinearLayersOfTheBlocksInModelOrder) {
+  std::vector<std::string> names;
+  for (const auto& unit : Space().units) names.push_back(unit.name);
+  EXPECT_THAT(
+      names,
+      ::testing::ElementsAre(
+          "model.layers.0.mlp.down_proj", "model.layers.0.self_attn.q_proj",
+          "model.layers.2.mlp.down_proj", "model.layers.2.self_attn.q_proj",
+          "model.layers.10.mlp.down_proj", "model.layers.10.self_attn.q_proj"));
+}
+
+TEST(BuildSpace, CostsAreExact) {
+  const auto space = Space();
+  const search::Unit& down = space.units[0];
+  ASSERT_EQ(down.menu.size(), 3u);
+  EXPECT_EQ(down.weights, 64 * 128);
+  EXPECT_EQ(down.menu[1].costs[kCodeBits], 64 * 128 * 3);
+  // A 16-bit scale and a 3-bit zero for each group of 32.
+  EXPECT_EQ(down.menu[1].costs[kStoredBits],
+            64 * 128 * 3 + 64 * (128 / 32) * (16 + 3));
+  EXPECT_EQ(down.menu[1].costs[kModelBits], down.menu[1].costs[kStoredBits]);
+  EXPECT_EQ(space.constant_costs[kCodeBits], 0);
+  // Embedding, head, norms and biases at rest.
+  EXPECT_EQ(space.constant_costs[kModelBits],
+            8 * (12800 + 12800 + 256 + 3 * 512));
+}
+
+TEST(BuildSpace, GroupsFollowTheRule) {
+  SpaceOptions options;
+  options.menu = "rtn:2-4:g32";
+  const auto group = [&](search::GroupRule rule, int unit) {
+    options.group = rule;
+    return BuildSpace(Tensors(), options)->units[unit].group;
+  };
+  using search::GroupRule;
+  EXPECT_EQ(group(GroupRule::kSize, 0), group(GroupRule::kSize, 2));
+  EXPECT_NE(group(GroupRule::kSize, 0), group(GroupRule::kSize, 1));
+  EXPECT_EQ(group(GroupRule::kName, 1), group(GroupRule::kName, 3));
+  EXPECT_EQ(group(GroupRule::kNone, 0), group(GroupRule::kNone, 1));
+}
+
+TEST(BuildSpace, NamesTheLayerThatCannotTakeALevel) {
+  SpaceOptions options;
+  options.menu = "rtn:3:g48";
+  const auto space = BuildSpace(Tensors(), options);
+  ASSERT_EQ(space.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(space.status().message()),
+              HasSubstr("model.layers."));
+  EXPECT_THAT(std::string(space.status().message()), HasSubstr("g48"));
+}
+
+TEST(BuildSpace, RefusesAModelWithoutLayers) {
+  EXPECT_EQ(
+      BuildSpace({{"model.norm.weight", {64}, "F32", 256}}, {}).status().code(),
+      absl::StatusCode::kInvalidArgument);
+}
+
+TEST(AddBudgets, TargetBitsAreExactAndRoundDown) {
+  auto space = Space();
+  const int64_t weights = TotalWeights(space);
+  ASSERT_TRUE(
+      AddBudgets({.target_bits = "2.3", .max_size = {}, .budgets = {}}, space)
+          .ok());
+  ASSERT_EQ(space.budgets.size(), 1u);
+  EXPECT_EQ(space.budgets[0].kind, kCodeBits);
+  EXPECT_EQ(space.budgets[0].limit, weights * 23 / 10);
+}
+
+TEST(AddBudgets, MaxSizeCountsTheWholeModel) {
+  auto space = Space();
+  ASSERT_TRUE(
+      AddBudgets({.target_bits = {}, .max_size = "60kB", .budgets = {}}, space)
+          .ok());
+  EXPECT_EQ(space.budgets[0].kind, kModelBits);
+  EXPECT_EQ(space.budgets[0].limit, 60000 * 8);
+}
+
+TEST(AddBudgets, AnImpossibleBudgetPrintsTheReachableRange) {
+  auto space = Space();
+  const absl::Status status =
+      AddBudgets({.target_bits = "1.5", .max_size = {}, .budgets = {}}, space);
+  ASSERT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  const std::string message(status.message());
+  EXPECT_THAT(message, HasSubstr("2.000 to 4.000 bits per weight"));
+  EXPECT_THAT(message, HasSubstr(std::to_string(2 * TotalWeights(space))));
+}
+
+TEST(AddBudgets, RefusesWhatItCannotRead) {
+  auto space = Space();
+  for (const char* text :
+       {"code_bits", "bits=3", "code_bits=", "code_bits=3x", "code_bits=-1"}) {
+    EXPECT_EQ(AddBudgets({.target_bits = {}, .max_size = {}, .budgets = {text}},
+                         space)
+                  .code(),
+              absl::StatusCode::kInvalidArgument)
+        << text;
+  }
+  EXPECT_EQ(
+      AddBudgets({.target_bits = "3", .max_size = "1MB", .budgets = {}}, space)
+          .code(),
+      absl::StatusCode::kInvalidArgument);
+}
+
+TEST(FindUniformBaseline, IsTheDearestLevelThatFits) {
+  auto space = Space();
+  ASSERT_TRUE(
+      AddBudgets({.target_bits = "3.7", .max_size = {}, .budgets = {}}, space)
+          .ok());
+  const auto uniform = FindUniformBaseline(space);
+  ASSERT_TRUE(uniform.has_value());
+  EXPECT_EQ(uniform->name, "uniform 3-bit");
+  EXPECT_EQ(Cost(space, uniform->assignment, kCodeBits),
+            3 * TotalWeights(space));
+}
+
+}  // namespace
+}  // namespace evopress::client

@@ -1,0 +1,3 @@
+# The binaries together.
+evopress_test(e2e/search_test evopress_quant)
+add_dependencies(e2e_search_test evopress evopress-evaluator-cpu)

@@ -1,0 +1,128 @@
+// `evopress search` as users run it: one process with a coordinator and
+// workers over gRPC, evaluators as children, a tiny random model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/client/run_evopress.h"
+
+namespace evopress::client {
+namespace {
+
+class Search : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    MakeTinyModel(tmp_ / "model");
+    WriteText(tmp_ / "text.txt", TinyText(6000, 3));
+    WriteText(tmp_ / "wiki.txt", TinyText(2000, 4));
+  }
+
+  // Runs a search of 3 generations of 4 offspring with a data directory of
+  // its own.
+  nlohmann::json Run(const std::string& name, int workers, int seed = 1,
+                     const std::string& strategy = "evopress") {
+    const RunResult r = RunEvoPress({"search",
+                                     tmp_ / "model",
+                                     "--text",
+                                     tmp_ / "text.txt",
+                                     "--held-out",
+                                     "wiki=" + (tmp_ / "wiki.txt"),
+                                     "--held-out-tokens",
+                                     "256",
+                                     "--menu",
+                                     "gptq:2-4:g32",
+                                     "--target-bits",
+                                     "3",
+                                     "--strategy",
+                                     strategy,
+                                     "--generations",
+                                     "3",
+                                     "--offspring",
+                                     "4",
+                                     "--survivors",
+                                     "2,1",
+                                     "--tokens",
+                                     "32,64",
+                                     "--sequence-length",
+                                     "32",
+                                     "--statistics-tokens",
+                                     "512",
+                                     "--search-tokens",
+                                     "1024",
+                                     "--seed",
+                                     std::to_string(seed),
+                                     "--workers",
+                                     std::to_string(workers),
+                                     "--threads",
+                                     "2",
+                                     "--data",
+                                     tmp_ / ("data-" + name),
+                                     "--out",
+                                     tmp_ / ("out-" + name),
+                                     "--for",
+                                     "evopress,json,hf",
+                                     "--force",
+                                     "--json"});
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    const auto json = nlohmann::json::parse(r.out, nullptr, false);
+    EXPECT_FALSE(json.is_discarded()) << r.out;
+    return json;
+  }
+
+  nlohmann::json Recipe(const std::string& name) {
+    return nlohmann::json::parse(
+        ReadText(tmp_ / ("out-" + name + "/recipe.json")), nullptr, false);
+  }
+
+  TempDir tmp_;
+};
+
+constexpr int64_t kWeights = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 128 * 64);
+
+TEST_F(Search, TheWinnerCostsWhatWasAskedAndBeatsNothingItCouldNotMeasure) {
+  const auto result = Run("a", 1);
+  ASSERT_TRUE(result.contains("results")) << result;
+  const auto& rows = result["results"]["rows"];
+  ASSERT_EQ(rows.size(), 3u);  // winner, uniform, reference
+  EXPECT_EQ(rows[0]["name"], "winner");
+  EXPECT_EQ(rows[1]["name"], "uniform 3-bit");
+  EXPECT_EQ(rows[2]["name"], "reference");
+  EXPECT_EQ(rows[0]["costs"]["code_bits"], 3 * kWeights);
+  EXPECT_EQ(rows[1]["costs"]["code_bits"], 3 * kWeights);
+  EXPECT_GT(rows[0]["held_out"][0]["kl"]["mean"], 0);
+  EXPECT_NEAR(rows[2]["held_out"][0]["kl"]["mean"].get<double>(), 0, 1e-6);
+  int64_t code_bits = 0;
+  for (const auto& layer : Recipe("a")["layers"]) {
+    code_bits += layer["costs"]["code_bits"].get<int64_t>();
+    EXPECT_TRUE(layer.contains("blob")) << layer;
+  }
+  EXPECT_EQ(code_bits, 3 * kWeights);
+  EXPECT_TRUE(std::filesystem::exists(tmp_ / "out-a/model.safetensors"));
+}
+
+TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
+  const auto one = Run("one", 1);
+  const auto two = Run("two", 2);
+  ASSERT_TRUE(one.contains("history_hash") && two.contains("history_hash"));
+  EXPECT_EQ(one["history_hash"].get<std::string>().size(), 64u);
+  EXPECT_EQ(one["history_hash"], two["history_hash"]);
+  EXPECT_EQ(one["results"], two["results"]);
+  // The same command on the same data finds the job that has ended.
+  const auto again = Run("one", 2);
+  EXPECT_EQ(one["job"], again["job"]);
+  EXPECT_EQ(one["history_hash"], again["history_hash"]);
+  EXPECT_NE(Run("one", 1, /*seed=*/2)["history_hash"], one["history_hash"]);
+}
+
+TEST_F(Search, EveryStrategyMeetsTheBudget) {
+  for (const char* strategy :
+       {"uniform", "random", "greedy", "dp", "weighted-dp"}) {
+    SCOPED_TRACE(strategy);
+    const auto result = Run("strategies", 1, 1, strategy);
+    ASSERT_TRUE(result.contains("results")) << result;
+    EXPECT_LE(result["results"]["rows"][0]["costs"]["code_bits"].get<int64_t>(),
+              3 * kWeights);
+  }
+}
+
+}  // namespace
+}  // namespace evopress::client
