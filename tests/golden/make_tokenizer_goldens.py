@@ -18,10 +18,11 @@ Sequence[Digits(individual_digits), ByteLevel(use_regex)], no normalizer and no
 unknown token. llama.cpp's "smollm" agrees (\\p{N}, then GPT-2's regex). The
 tokenizer that `AutoTokenizer.from_pretrained(dir, gguf_file=...)` of
 transformers 5.23.0 makes from the GGUF does NOT: its table of pre-tokenizers
-lacks "smollm", so it leaves Digits out and keeps the ByteLevel of GPT-2. Ids
-then differ wherever a space precedes a digit (" 1" is [Ġ, 1] in the original;
-merges never join digits, but the space before a digit joins other spaces
-differently). The number of differing texts is stored as "gguf_file_differs".
+lacks "smollm", so it leaves Digits out and keeps the ByteLevel of GPT-2. No
+merge joins digits, so a lone " 1" gets the same ids; they differ where a run of
+whitespace stands before a digit: of "a  1" the original makes [a, \u0120\u0120,
+1], the other [a, \u0120, \u0120, 1]. The texts on which the two differ are
+stored as "gguf_file_differs" (all but "tiny").
 """
 
 import hashlib
