@@ -108,8 +108,9 @@ absl::Status ArtifactWriter::Commit() {
   }
   const std::string actual = hash_.HexDigest();
   if (actual != sha256_) {
-    return absl::DataLossError(absl::StrCat(
-        "the bytes sent hash to ", actual, ", but ", sha256_, " was announced"));
+    return absl::DataLossError(absl::StrCat("the bytes sent hash to ", actual,
+                                            ", but ", sha256_,
+                                            " was announced"));
   }
   if (::fsync(fd_) != 0) return ErrnoStatus(errno, "cannot sync", temporary_);
   if (::close(std::exchange(fd_, -1)) != 0) {
@@ -264,7 +265,8 @@ absl::StatusOr<LocalFileRecord> ArtifactStore::HashLocalFile(
   struct stat info;
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    return absl::InvalidArgumentError(absl::StrCat(real, " is no regular file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(real, " is no regular file"));
   }
   const ArtifactReader reader(fd, real, info.st_size);
   Sha256 hash;

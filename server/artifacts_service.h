@@ -20,8 +20,7 @@ class ArtifactsService final : public v1::Artifacts::Service {
       grpc::ServerReader<v1::UploadArtifactRequest>* reader,
       v1::UploadArtifactResponse* response) override;
   grpc::Status DownloadArtifact(
-      grpc::ServerContext* context,
-      const v1::DownloadArtifactRequest* request,
+      grpc::ServerContext* context, const v1::DownloadArtifactRequest* request,
       grpc::ServerWriter<v1::DownloadArtifactResponse>* writer) override;
 
  private:

@@ -48,10 +48,10 @@ class DirectoryLock {
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       char holder[32] = {};
       const ssize_t n = ::pread(fd, holder, sizeof(holder) - 1, 0);
-      return absl::FailedPreconditionError(absl::StrCat(
-          "data directory ", directory, " is in use by process ",
-          n > 0 ? absl::StripSuffix(holder, "\n") : "unknown",
-          "; stop it or choose another directory"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("data directory ", directory, " is in use by process ",
+                       n > 0 ? absl::StripSuffix(holder, "\n") : "unknown",
+                       "; stop it or choose another directory"));
     }
     const std::string pid = absl::StrCat(::getpid(), "\n");
     if (::ftruncate(fd, 0) != 0 ||
@@ -112,9 +112,9 @@ absl::Status CoordinatorImpl::Open() {
   auto lock = DirectoryLock::Take(options_.data_dir);
   if (!lock.ok()) return lock.status();
   lock_ = *std::move(lock);
-  auto artifacts = ArtifactStore::Open(
-      absl::StrCat(options_.data_dir, "/artifacts"),
-      options_.max_artifact_bytes);
+  auto artifacts =
+      ArtifactStore::Open(absl::StrCat(options_.data_dir, "/artifacts"),
+                          options_.max_artifact_bytes);
   if (!artifacts.ok()) return artifacts.status();
   artifacts_ = *std::move(artifacts);
   auto journal =
@@ -137,8 +137,9 @@ absl::Status CoordinatorImpl::Serve() {
   artifacts_service_ = std::make_unique<ArtifactsService>(*artifacts_);
   grpc::EnableDefaultHealthCheckService(true);
   static std::once_flag reflection;
-  std::call_once(reflection,
-                 [] { grpc::reflection::InitProtoReflectionServerBuilderPlugin(); });
+  std::call_once(reflection, [] {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
   grpc::ResourceQuota quota("evopress");
   quota.SetMaxThreads(kMaxThreads);
   grpc::ServerBuilder builder;
@@ -170,9 +171,9 @@ absl::Status CoordinatorImpl::Serve() {
     }
     const bool is_unix = absl::StartsWith(asked, "unix:");
     addresses_.push_back(
-        is_unix ? asked
-                : absl::StrCat(asked.substr(0, asked.rfind(':')), ":",
-                               ports[i]));
+        is_unix
+            ? asked
+            : absl::StrCat(asked.substr(0, asked.rfind(':')), ":", ports[i]));
   }
   if (server_ == nullptr) {
     return absl::InternalError("the gRPC server does not start");

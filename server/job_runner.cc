@@ -199,8 +199,7 @@ absl::Status JobRunner::Build(absl::Time) {
   record_.history_hash = history_->head();
   record_.state = v1::Job::SEARCHING;
   if (!search_set_.has_value() && spec_.strategy().has_fixed()) {
-    auto first =
-        proto::FromProto(spec_.strategy().fixed().assignments(0));
+    auto first = proto::FromProto(spec_.strategy().fixed().assignments(0));
     if (!first.ok()) return first.status();
     done_ = search::Done{*first, std::numeric_limits<double>::quiet_NaN()};
     record_.state = v1::Job::REPORTING;
@@ -273,8 +272,8 @@ absl::Status JobRunner::TakeStep(search::Step step) {
 void JobRunner::AddPair(Wanted& wanted, const std::string& levels,
                         int32_t sequence) const {
   wanted.pairs.push_back({levels, sequence});
-  wanted.keys.push_back(keys_->Key(keys_->Phenotype(levels),
-                                   wanted.data.sha256(), sequence));
+  wanted.keys.push_back(
+      keys_->Key(keys_->Phenotype(levels), wanted.data.sha256(), sequence));
 }
 
 JobRunner::Wanted JobRunner::WantedFor(const search::Round& round) const {
@@ -362,10 +361,9 @@ void JobRunner::EmitTasks(const Wanted& wanted, const std::string& known) {
   *common.mutable_data() = wanted.data;
   for (v1::EvaluateTask& work : PackTasks(common, pairs)) {
     const std::vector<std::string> keys = KeysOf(work);
-    const bool all_known =
-        std::all_of(keys.begin(), keys.end(), [this](const std::string& key) {
-          return values_.count(key) != 0;
-        });
+    const bool all_known = std::all_of(
+        keys.begin(), keys.end(),
+        [this](const std::string& key) { return values_.count(key) != 0; });
     if (all_known) continue;
     v1::Task task;
     task.set_job(record_.id);
@@ -415,8 +413,8 @@ absl::Status JobRunner::TellRound() {
   for (const std::string& key : wanted_[0].keys) {
     const auto it = values_.find(key);
     if (it == values_.end()) {
-      return absl::InternalError(absl::StrCat(
-          "round ", round_->index, " lacks measurement ", key));
+      return absl::InternalError(
+          absl::StrCat("round ", round_->index, " lacks measurement ", key));
     }
     *flat.add_sums() = proto::ToProto(it->second);
   }
@@ -439,8 +437,7 @@ absl::Status JobRunner::TellRound() {
 }
 
 absl::Status JobRunner::BeginReport() {
-  std::vector<std::string> candidates = {
-      proto::PackLevels(done_->winner)};
+  std::vector<std::string> candidates = {proto::PackLevels(done_->winner)};
   for (const v1::NamedAssignment& named : spec_.report()) {
     candidates.push_back(named.assignment().levels());
   }
@@ -571,8 +568,7 @@ void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
     const v1::SampleSums& sums = result.evaluate().sums(static_cast<int>(i));
     if (replace) batch.forget_measurements.push_back(keys[i]);
     batch.measurements.push_back(
-        {keys[i],
-         {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()}});
+        {keys[i], {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()}});
   }
   record_.evaluated_tokens +=
       static_cast<int64_t>(keys.size()) * task.evaluate().data().length();
@@ -621,9 +617,8 @@ v1::Job JobRunner::Describe() const {
           : 1 - std::min(1.0, static_cast<double>(pending_.size()) /
                                   static_cast<double>(planned_tasks_));
   const std::string counted = absl::StrCat(
-      planned_tasks_ - std::min<int64_t>(
-                           planned_tasks_,
-                           static_cast<int64_t>(pending_.size())),
+      planned_tasks_ - std::min<int64_t>(planned_tasks_,
+                                         static_cast<int64_t>(pending_.size())),
       " of ", planned_tasks_, " tasks done");
   if (WaitsForClass()) {
     job.set_activity("waiting for a first worker");
@@ -641,8 +636,8 @@ v1::Job JobRunner::Describe() const {
     if (const auto incumbent = strategy_->incumbent()) {
       *job.mutable_incumbent() =
           MakeCandidate("incumbent", incumbent->assignment);
-      job.mutable_incumbent()->set_fitness(incumbent->fitness.value_or(
-          std::numeric_limits<double>::infinity()));
+      job.mutable_incumbent()->set_fitness(
+          incumbent->fitness.value_or(std::numeric_limits<double>::infinity()));
     }
   }
   return job;

@@ -130,10 +130,10 @@ class JobRunner {
   RoundRow row_;                        // of round_
   std::optional<search::Done> done_;
 
-  bool begun_ = false;  // the tasks of the present state were emitted
-  std::vector<Wanted> wanted_;                       // present round or report
+  bool begun_ = false;          // the tasks of the present state were emitted
+  std::vector<Wanted> wanted_;  // present round or report
   std::map<std::string, search::SampleSums> values_;  // by key
-  std::set<std::string> pending_;                    // task ids
+  std::set<std::string> pending_;                     // task ids
   int64_t planned_tasks_ = 0;
   std::vector<v1::Task> new_tasks_;
 };

@@ -88,7 +88,8 @@ class Journal {
   // AlreadyExists if another job has the request id.
   virtual absl::Status Commit(const JournalBatch& batch) = 0;
 
-  virtual absl::StatusOr<std::vector<JobRecord>> LoadJobs() = 0;  // oldest first
+  virtual absl::StatusOr<std::vector<JobRecord>>
+  LoadJobs() = 0;  // oldest first
   // Rounds with index >= first, in order, at most `limit` of them.
   virtual absl::StatusOr<std::vector<RoundRow>> LoadRounds(
       const std::string& job, int64_t first, int64_t limit) = 0;

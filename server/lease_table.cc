@@ -68,7 +68,7 @@ void LeaseTable::RemoveTask(const std::string& id) {
     queue.erase(std::remove(queue.begin(), queue.end(), id), queue.end());
     if (queue.empty()) queues_.erase(it->second.task.job());
   }
-  if (!it->second.done) --open_tasks_;
+  if (!it->second.done || it->second.disputed) --open_tasks_;
   tasks_.erase(it);
 }
 
@@ -103,9 +103,8 @@ absl::StatusOr<std::string> LeaseTable::OpenSession(
       ForgetOldWorkers();
     }
     if (static_cast<int64_t>(workers_.size()) >= options_.max_workers) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the limit of ", options_.max_workers,
-                       " workers is reached"));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the limit of ", options_.max_workers, " workers is reached"));
     }
   } else if (known->second.state == v1::Worker::QUARANTINED) {
     return absl::PermissionDeniedError(
@@ -148,8 +147,8 @@ absl::StatusOr<std::string> LeaseTable::ClassForWork(
     return absl::AbortedError("the session is not valid; open a new one");
   }
   const WorkerEntry& worker = workers_.at(it->second.worker);
-  const bool may_work = worker.state == v1::Worker::ACTIVE ||
-                        worker.state == v1::Worker::LOST;
+  const bool may_work =
+      worker.state == v1::Worker::ACTIVE || worker.state == v1::Worker::LOST;
   return may_work ? worker.info.numeric_class() : "";
 }
 
@@ -299,27 +298,28 @@ absl::StatusOr<CompletionOutcome> LeaseTable::Complete(
 
   // Whether this worker's fault still matters: a late one does not, the task
   // may be with somebody else by now.
-  const bool holds = (*session)->leases.count(completion.token()) != 0 &&
-                     !(*session)->leases[completion.token()].cancelled &&
-                     (*session)->leases[completion.token()].task ==
-                         completion.task_id();
+  const auto lease = (*session)->leases.find(completion.token());
+  const bool own = lease != (*session)->leases.end() &&
+                   lease->second.task == completion.task_id();
+  const bool holds = own && !lease->second.cancelled;
   const auto it = tasks_.find(completion.task_id());
   if (it == tasks_.end() || worker.state == v1::Worker::QUARANTINED) {
-    DropLease(**session, completion.token());
+    if (own) DropLease(**session, completion.token());
     return outcome;
   }
   TaskEntry& entry = it->second;
   if (!MayTake(entry, worker)) {
     outcome.verdict = CompleteTasksResponse::REJECTED;
-    outcome.message =
-        absl::StrCat("worker ", worker_id, " of numeric class ",
-                     worker.info.numeric_class(), " answered a task of class ",
-                     entry.task.numeric_class());
+    outcome.message = absl::StrCat(
+        "worker ", worker_id, " of numeric class ", worker.info.numeric_class(),
+        " answered a task of class ", entry.task.numeric_class());
     return outcome;
   }
   // The lease ends here without putting the task back into the queue.
-  (*session)->leases.erase(completion.token());
-  entry.tokens.erase(completion.token());
+  if (own) {
+    (*session)->leases.erase(lease);
+    entry.tokens.erase(completion.token());
+  }
 
   if (fault != nullptr) {
     if (!holds || (entry.done && !entry.disputed)) return outcome;
@@ -359,10 +359,10 @@ absl::StatusOr<CompletionOutcome> LeaseTable::Complete(
   if (entry.votes[entry.accepted].size() >= 2) {
     entry.disputed = false;
     Quarantine(worker_id);
-    outcome.message = absl::StrCat("worker ", worker_id, " gave a result of ",
-                                   it->first,
-                                   " that two others agree is wrong; it is "
-                                   "quarantined");
+    outcome.message =
+        absl::StrCat("worker ", worker_id, " gave a result of ", it->first,
+                     " that two others agree is wrong; it is "
+                     "quarantined");
     return outcome;
   }
   entry.avoid.insert(worker_id);
@@ -398,9 +398,9 @@ CompletionOutcome LeaseTable::CompleteDisputed(const std::string& id,
     outcome.verdict = CompleteTasksResponse::CONFLICT;
     if (static_cast<int>(entry.votes.size()) >= options_.max_votes) {
       outcome.action = Action::kFail;
-      outcome.message =
-          absl::StrCat("task ", id, " is not reproducible: ",
-                       entry.votes.size(), " workers gave as many results");
+      outcome.message = absl::StrCat(
+          "task ", id, " is not reproducible: ", entry.votes.size(),
+          " workers gave as many results");
       return outcome;
     }
     if (entry.tokens.empty()) Enqueue(id, entry, /*first=*/true);
@@ -418,8 +418,8 @@ CompletionOutcome LeaseTable::CompleteDisputed(const std::string& id,
     if (other != value) liars.insert(liars.end(), voters.begin(), voters.end());
   }
   for (const std::string& liar : liars) Quarantine(liar);
-  outcome.message = absl::StrCat("task ", id, " is decided; quarantined: ",
-                                 absl::StrJoin(liars, ", "));
+  outcome.message = absl::StrCat(
+      "task ", id, " is decided; quarantined: ", absl::StrJoin(liars, ", "));
   return outcome;
 }
 
@@ -429,9 +429,9 @@ CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
                                                 const v1::Fault& fault) {
   CompletionOutcome outcome;
   outcome.verdict = CompleteTasksResponse::ACCEPTED;
-  outcome.message =
-      absl::StrCat("worker ", worker_id, ": ", v1::Fault::Kind_Name(fault.kind()),
-                   ": ", fault.message().substr(0, 2000));
+  outcome.message = absl::StrCat("worker ", worker_id, ": ",
+                                 v1::Fault::Kind_Name(fault.kind()), ": ",
+                                 fault.message().substr(0, 2000));
   if (fault.kind() == v1::Fault::BAD_INPUT) {
     outcome.action = Action::kFail;
     return outcome;
@@ -444,8 +444,8 @@ CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
   entry.avoid.insert(worker_id);
   if (++entry.faults >= options_.max_attempts_with_fault) {
     outcome.action = Action::kFail;
-    outcome.message = absl::StrCat(entry.faults, " attempts failed, the last on ",
-                                   outcome.message);
+    outcome.message = absl::StrCat(
+        entry.faults, " attempts failed, the last on ", outcome.message);
     return outcome;
   }
   if (entry.tokens.empty()) Enqueue(id, entry, /*first=*/true);

@@ -29,23 +29,23 @@ struct LeaseTableOptions {
   absl::Duration heartbeat_interval = absl::Seconds(5);
   int heartbeats_per_lease = 3;
   int max_attempts_with_fault = 3;
-  int max_votes = 5;             // different opinions before a task fails
+  int max_votes = 5;  // different opinions before a task fails
   int64_t max_tasks = 1 << 20;
   int64_t max_workers = 16384;
   int max_leases_per_session = 256;
-  std::string epoch = "0";       // makes tokens of different runs differ
+  std::string epoch = "0";  // makes tokens of different runs differ
 };
 
 // What became of one completion, and what the caller has to do about it.
 struct CompletionOutcome {
   enum class Action {
     kNone,
-    kAccept,    // store the result
-    kDispute,   // the result accepted before is in doubt: forget it for now
-    kConfirm,   // dispute over, the result accepted before was right
-    kReplace,   // dispute over, this result replaces the one accepted before
-    kSplit,     // out of memory: replace the task by smaller ones
-    kFail,      // the task cannot be done: `message`
+    kAccept,   // store the result
+    kDispute,  // the result accepted before is in doubt: forget it for now
+    kConfirm,  // dispute over, the result accepted before was right
+    kReplace,  // dispute over, this result replaces the one accepted before
+    kSplit,    // out of memory: replace the task by smaller ones
+    kFail,     // the task cannot be done: `message`
   };
   v1::CompleteTasksResponse::Verdict verdict =
       v1::CompleteTasksResponse::VERDICT_UNSPECIFIED;
@@ -103,7 +103,7 @@ class LeaseTable {
     bool done = false;
     bool disputed = false;
     bool queued = false;
-    std::string accepted;                            // value
+    std::string accepted;                                // value
     std::map<std::string, std::set<std::string>> votes;  // value -> workers
     std::set<std::string> avoid;  // workers that failed or voted
     int attempts = 0;

@@ -95,10 +95,10 @@ absl::Status CheckBuildResult(const v1::BuildTask& task,
   for (v1::LevelTable::Unit& unit : *bare.mutable_units()) {
     for (v1::LevelTable::Level& level : *unit.mutable_levels()) {
       if (level.blobs_size() != unit.layers_size()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "build result: unit ", unit.name(), " level ", level.name(),
-            " has ", level.blobs_size(), " blobs for ", unit.layers_size(),
-            " layers"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("build result: unit ", unit.name(), " level ",
+                         level.name(), " has ", level.blobs_size(),
+                         " blobs for ", unit.layers_size(), " layers"));
       }
       for (const v1::LevelTable::Blob& blob : level.blobs()) {
         if (!proto::IsSha256(blob.sha256()) || blob.size_bytes() < 0 ||
@@ -144,9 +144,8 @@ absl::StatusOr<v1::LevelTable> AssembleLevelTable(
       }
       const auto it = built.find({unit.name(), choice.name()});
       if (it == built.end()) {
-        return absl::InternalError(absl::StrCat("no build made level ",
-                                                choice.name(), " of unit ",
-                                                unit.name()));
+        return absl::InternalError(absl::StrCat(
+            "no build made level ", choice.name(), " of unit ", unit.name()));
       }
       level = *it->second;
     }

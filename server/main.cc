@@ -36,9 +36,10 @@ void CheckFileLimit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
   if (limit.rlim_cur < kWantedFiles) {
-    spdlog::warn("only {} open files are allowed; for many workers raise the "
-                 "limit (ulimit -n) to {} or more",
-                 limit.rlim_cur, kWantedFiles);
+    spdlog::warn(
+        "only {} open files are allowed; for many workers raise the "
+        "limit (ulimit -n) to {} or more",
+        limit.rlim_cur, kWantedFiles);
   }
 }
 

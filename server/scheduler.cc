@@ -30,8 +30,7 @@ int PageSize(int asked, int limit) {
 // Page tokens are positions: lists only grow at one end.
 absl::StatusOr<int64_t> PagePosition(const std::string& token) {
   int64_t position = 0;
-  if (!token.empty() &&
-      (!absl::SimpleAtoi(token, &position) || position < 0)) {
+  if (!token.empty() && (!absl::SimpleAtoi(token, &position) || position < 0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("page_token \"", token, "\" is not one of ours"));
   }
@@ -45,8 +44,8 @@ bool IsStoreTrouble(const absl::Status& status) {
 
 }  // namespace
 
-Scheduler::Scheduler(std::unique_ptr<Journal> journal,
-                     ArtifactStore& artifacts, const SchedulerOptions& options)
+Scheduler::Scheduler(std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
+                     const SchedulerOptions& options)
     : options_(options),
       artifacts_(artifacts),
       journal_(std::move(journal)),
@@ -91,9 +90,9 @@ void Scheduler::Stop() {
 }
 
 void Scheduler::Run() {
-  const absl::Duration tick = std::clamp(
-      options_.leases.heartbeat_interval / 4, absl::Milliseconds(5),
-      absl::Seconds(1));
+  const absl::Duration tick =
+      std::clamp(options_.leases.heartbeat_interval / 4, absl::Milliseconds(5),
+                 absl::Seconds(1));
   for (;;) {
     MutexLock lock(mutex_);
     if (stopped_) return;
@@ -227,9 +226,9 @@ absl::Status Scheduler::CheckArtifacts(const v1::JobSpec& spec) const {
   if (missing.empty()) return absl::OkStatus();
   const size_t count = missing.size();
   if (count > kMaxNamedMissing) missing.resize(kMaxNamedMissing);
-  return absl::FailedPreconditionError(
-      absl::StrCat(count, " artifacts must be uploaded first: ",
-                   absl::StrJoin(missing, ", ")));
+  return absl::FailedPreconditionError(absl::StrCat(
+      count,
+      " artifacts must be uploaded first: ", absl::StrJoin(missing, ", ")));
 }
 
 absl::StatusOr<v1::Job> Scheduler::CreateJob(
@@ -249,10 +248,9 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   if (!request.request_id().empty() && known != by_request_.end()) {
     const Entry& entry = jobs_.at(known->second);
     if (entry.record.spec != spec) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("request_id \"", request.request_id(),
-                       "\" was used for another spec by jobs/",
-                       entry.record.id));
+      return absl::AlreadyExistsError(absl::StrCat(
+          "request_id \"", request.request_id(),
+          "\" was used for another spec by jobs/", entry.record.id));
     }
     return Describe(entry);
   }

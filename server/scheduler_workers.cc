@@ -25,9 +25,9 @@ constexpr absl::Duration kRetryWhenBusy = absl::Seconds(2);
 
 absl::Status CheckName(const char* field, const std::string& value) {
   if (value.empty() || value.size() > kMaxNameBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        field, " has ", value.size(), " bytes; 1 to ", kMaxNameBytes,
-        " are possible"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, " has ", value.size(), " bytes; 1 to ",
+                     kMaxNameBytes, " are possible"));
   }
   return absl::OkStatus();
 }
@@ -183,8 +183,9 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
   const v1::Task* found = leases_.FindTask(completion.task_id());
   const v1::Task task = found == nullptr ? v1::Task() : *found;
   const auto job = jobs_.find(task.job());
-  JobRunner* runner =
-      found == nullptr || job == jobs_.end() ? nullptr : job->second.runner.get();
+  JobRunner* runner = found == nullptr || job == jobs_.end()
+                          ? nullptr
+                          : job->second.runner.get();
 
   v1::Fault malformed;
   const v1::Fault* fault =

@@ -158,8 +158,8 @@ class SqliteJournal : public Journal {
 
   absl::Status Error(const std::string& what) const {
     const int code = sqlite3_errcode(db_);
-    const std::string text = absl::StrCat("journal ", path_, ": ", what, ": ",
-                                          sqlite3_errmsg(db_));
+    const std::string text =
+        absl::StrCat("journal ", path_, ": ", what, ": ", sqlite3_errmsg(db_));
     switch (code & 0xFF) {
       case SQLITE_FULL:
         return absl::ResourceExhaustedError(text);
@@ -204,10 +204,10 @@ class SqliteJournal : public Journal {
 };
 
 absl::Status SqliteJournal::Open() {
-  if (sqlite3_open_v2(path_.c_str(), &db_,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                          SQLITE_OPEN_FULLMUTEX,
-                      nullptr) != SQLITE_OK) {
+  if (sqlite3_open_v2(
+          path_.c_str(), &db_,
+          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+          nullptr) != SQLITE_OK) {
     return Error("cannot open");
   }
   sqlite3_extended_result_codes(db_, 1);
@@ -333,7 +333,8 @@ absl::Status SqliteJournal::Write(const JournalBatch& batch) {
     status.Update(Run(query, "cannot write a build"));
   }
   for (const LocalFileRecord& file : batch.local_files) {
-    Query query = Prepare("INSERT OR REPLACE INTO local_files VALUES (?,?,?,?)");
+    Query query =
+        Prepare("INSERT OR REPLACE INTO local_files VALUES (?,?,?,?)");
     query.Text(file.sha256).Text(file.path).Int(file.size).Int(file.mtime_ns);
     status.Update(Run(query, "cannot write a local file"));
   }
@@ -386,8 +387,7 @@ absl::StatusOr<std::vector<RoundRow>> SqliteJournal::LoadRounds(
 
 absl::StatusOr<std::optional<search::SampleSums>>
 SqliteJournal::FindMeasurement(const std::string& key) {
-  Query query =
-      Prepare("SELECT bits, positions FROM measurements WHERE key=?");
+  Query query = Prepare("SELECT bits, positions FROM measurements WHERE key=?");
   query.Text(key);
   const int code = query.Step();
   if (code == SQLITE_DONE) return std::nullopt;
@@ -420,8 +420,8 @@ absl::StatusOr<std::vector<LocalFileRecord>> SqliteJournal::LoadLocalFiles() {
   Query query = Prepare("SELECT sha256, path, size, mtime_ns FROM local_files");
   int code;
   while ((code = query.Step()) == SQLITE_ROW) {
-    files.push_back({query.Bytes(0), query.Bytes(1), query.Integer(2),
-                     query.Integer(3)});
+    files.push_back(
+        {query.Bytes(0), query.Bytes(1), query.Integer(2), query.Integer(3)});
   }
   if (code != SQLITE_DONE) return Error("cannot read local files");
   return files;

@@ -67,7 +67,8 @@ TEST(Coordinator, AJobRunsToItsEndAndReportsWinnerUniformAndReference) {
 }
 
 TEST(Coordinator, ThreeWorkersFindWhatOneFinds) {
-  ExpectSameOutcome(UndisturbedRun(SmallSpec(7)), UndisturbedRun(SmallSpec(7), 3));
+  ExpectSameOutcome(UndisturbedRun(SmallSpec(7)),
+                    UndisturbedRun(SmallSpec(7), 3));
 }
 
 TEST(Coordinator, ASecondJobMeasuresNothingAgain) {
@@ -109,9 +110,8 @@ TEST(Coordinator, ARestartAtAnyTimeChangesNothing) {
     FakeWorker worker(channel, "w", [&](const v1::Lease&, v1::Completion*) {
       return --left >= 0;
     });
-    job = WaitUntil(channel, name, [&](const v1::Job& now) {
-      return Ended(now) || left < 0;
-    });
+    job = WaitUntil(channel, name,
+                    [&](const v1::Job& now) { return Ended(now) || left < 0; });
     if (Ended(job)) break;
   }
   ExpectSameOutcome(job, expected);
@@ -140,8 +140,8 @@ TEST(Coordinator, AKilledProcessLosesNothingThatWasAccepted) {
   const auto connect = [&] {
     auto channel =
         grpc::CreateChannel(socket, grpc::InsecureChannelCredentials());
-    EXPECT_TRUE(channel->WaitForConnected(
-        std::chrono::system_clock::now() + std::chrono::seconds(20)));
+    EXPECT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() +
+                                          std::chrono::seconds(20)));
     return channel;
   };
   v1::Job job;
@@ -217,15 +217,15 @@ TEST(Coordinator, ReproducibleFaultsFailTheJobWithTheirMessageAndItCanResume) {
   UploadSpecArtifacts(channel);
   std::atomic<bool> broken = true;
   std::atomic<int> attempts = 0;
-  FakeWorker worker(
-      channel, "w", [&](const v1::Lease&, v1::Completion* completion) {
-        if (broken) {
-          ++attempts;
-          completion->mutable_fault()->set_kind(v1::Fault::CRASH);
-          completion->mutable_fault()->set_message("signal 11");
-        }
-        return true;
-      });
+  FakeWorker worker(channel, "w",
+                    [&](const v1::Lease&, v1::Completion* completion) {
+                      if (broken) {
+                        ++attempts;
+                        completion->mutable_fault()->set_kind(v1::Fault::CRASH);
+                        completion->mutable_fault()->set_message("signal 11");
+                      }
+                      return true;
+                    });
   v1::Job job;
   ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
   job = WaitForEnd(channel, job.name());
@@ -418,7 +418,8 @@ TEST(Coordinator, ALiarIsOutvotedQuarantinedAndTheWinnerIsTheTrueOne) {
           lied = true;
           return true;
         });
-    for (int i = 0; i < 5000 && !lied; ++i) absl::SleepFor(absl::Milliseconds(2));
+    for (int i = 0; i < 5000 && !lied; ++i)
+      absl::SleepFor(absl::Milliseconds(2));
   }
   ASSERT_TRUE(lied);
   // A late, different result arrives from an honest worker.
@@ -441,7 +442,8 @@ TEST(Coordinator, ALiarIsOutvotedQuarantinedAndTheWinnerIsTheTrueOne) {
   v1::ListWorkersResponse workers;
   grpc::ClientContext list_context;
   ASSERT_TRUE(
-      stub->ListWorkers(&list_context, v1::ListWorkersRequest(), &workers).ok());
+      stub->ListWorkers(&list_context, v1::ListWorkersRequest(), &workers)
+          .ok());
   for (const v1::Worker& worker : workers.workers()) {
     EXPECT_EQ(worker.state() == v1::Worker::QUARANTINED,
               worker.worker_id() == "liar");

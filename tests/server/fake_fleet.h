@@ -54,8 +54,7 @@ inline constexpr int kHeldOut = 3;
 
 // The bytes of the artifacts that SmallSpec() refers to.
 inline std::vector<std::string> SpecArtifacts() {
-  return {"the model", "statistics tokens", "search tokens",
-          "held-out tokens"};
+  return {"the model", "statistics tokens", "search tokens", "held-out tokens"};
 }
 
 inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
@@ -130,8 +129,7 @@ inline v1::SampleSums FakeSums(const std::string& what) {
 
 inline absl::Status Upload(const std::shared_ptr<grpc::Channel>& channel,
                            const std::string& bytes,
-                           const std::string& sha256 = "",
-                           int64_t size = -1) {
+                           const std::string& sha256 = "", int64_t size = -1) {
   auto stub = v1::Artifacts::NewStub(channel);
   grpc::ClientContext context;
   v1::UploadArtifactResponse response;
@@ -158,7 +156,8 @@ inline v1::TaskResult FakeResult(const std::shared_ptr<grpc::Channel>& channel,
   v1::TaskResult result;
   if (task.has_build()) {
     *result.mutable_build()->mutable_units() = task.build().units();
-    for (auto& unit : *result.mutable_build()->mutable_units()->mutable_units()) {
+    for (auto& unit :
+         *result.mutable_build()->mutable_units()->mutable_units()) {
       for (auto& level : *unit.mutable_levels()) {
         for (const std::string& layer : unit.layers()) {
           const std::string bytes = absl::StrCat(layer, "@", level.name());
