@@ -45,11 +45,11 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 }
 
 absl::Status VerifyFile(const std::string& path, const std::string& sha256) {
-  absl::StatusOr<std::string> hash = quant::Sha256OfFile(path);
-  if (!hash.ok()) return hash.status();
-  if (*hash == sha256) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat(path, " should have SHA-256 ", sha256, " but has ", *hash));
+  absl::StatusOr<quant::ModelFile> file = quant::HashFile(path);
+  if (!file.ok()) return file.status();
+  if (file->sha256 == sha256) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      path, " should have SHA-256 ", sha256, " but has ", file->sha256));
 }
 
 }  // namespace
