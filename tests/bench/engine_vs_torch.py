@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""The cpu engine against the same model in torch bfloat16, alternating.
+
+    engine_vs_torch.py ENGINE_BENCH MODEL.gguf [ROUNDS]
+
+Prints tokens per second of both and their ratio: the best batch size of torch
+among 1, 2 and 4, sdpa attention, inference_mode, as many threads as cores, the
+full-vocabulary log-softmax that the metrics need; and torch without any loss.
+"""
+import os
+import subprocess
+import sys
+import time
+
+import torch
+
+SAMPLES, TOKENS = 4, 1024
+
+
+class Engine:
+    def __init__(self, binary, model):
+        self.process = subprocess.Popen(
+            [binary, model, str(SAMPLES), str(TOKENS)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline().strip()
+        assert line == "ready", line
+
+    def measure(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Torch:
+    def __init__(self, gguf):
+        import transformers
+        directory, file = os.path.split(gguf)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, gguf_file=file, dtype=torch.bfloat16,
+            attn_implementation="sdpa").eval()
+        generator = torch.Generator().manual_seed(0)
+        self.ids = torch.randint(0, self.model.config.vocab_size,
+                                 (SAMPLES, TOKENS), generator=generator)
+
+    def measure(self, batch, loss):
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for first in range(0, SAMPLES, batch):
+                ids = self.ids[first:first + batch]
+                if not loss:
+                    self.model.model(input_ids=ids, use_cache=False)
+                    continue
+                logits = self.model(input_ids=ids, use_cache=False).logits
+                for row, tokens in zip(logits, ids):
+                    logp = torch.log_softmax(row[:-1].float(), -1)
+                    logp.gather(1, tokens[1:, None]).sum().item()
+        return SAMPLES * TOKENS / (time.perf_counter() - start)
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    engine, reference = Engine(*sys.argv[1:3]), Torch(sys.argv[2])
+    best = {}
+
+    def record(name, value):
+        best[name] = max(best.get(name, 0), value)
+        print(f"{name:24s} {value:8.1f} tokens/s", flush=True)
+
+    for _ in range(rounds):
+        record("engine", engine.measure())
+        for batch in (1, 2, 4):
+            record(f"torch batch {batch}", reference.measure(batch, True))
+        record("torch without loss", reference.measure(1, False))
+    engine.close()
+    torch_best = max(v for k, v in best.items() if k.startswith("torch batch"))
+    print(f"engine / torch           {best['engine'] / torch_best:8.2f}")
+    print("engine / torch, no loss  "
+          f"{best['engine'] / best['torch without loss']:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

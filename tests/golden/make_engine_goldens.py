@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Makes the goldens of the inference engine with transformers in float32.
+
+    make_engine_goldens.py tiny OUT_DIR
+        tests/golden/engine/: randomly initialized two-layer models, saved in
+        bfloat16, and nll.json with the loss of every position.
+    make_engine_goldens.py smollm2 MODEL.gguf TEXT_DIR OUT.json
+        the real model's token ids and mean losses on held-out text.
+
+Needs torch, transformers, safetensors and gguf.
+"""
+import hashlib
+import json
+import os
+import sys
+
+import torch
+
+TINY = dict(hidden_size=64, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+            vocab_size=256, max_position_embeddings=512, bos_token_id=0,
+            eos_token_id=1, pad_token_id=None)
+
+
+def tiny_configs():
+    import transformers as t
+    yield "llama_linear", t.LlamaConfig(
+        **TINY, tie_word_embeddings=False, attention_bias=True,
+        rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=10000.0))
+    yield "llama_llama3", t.LlamaConfig(
+        **TINY, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="llama3", factor=4.0, rope_theta=10000.0,
+                             low_freq_factor=1.0, high_freq_factor=4.0,
+                             original_max_position_embeddings=64))
+    yield "mistral_window", t.MistralConfig(
+        **TINY, tie_word_embeddings=False, sliding_window=20)
+    yield "qwen2_yarn", t.Qwen2Config(
+        **TINY, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="yarn", factor=4.0, rope_theta=1000000.0,
+                             original_max_position_embeddings=64))
+    yield "qwen3", t.Qwen3Config(**TINY, tie_word_embeddings=False)
+    yield "gemma3", t.Gemma3TextConfig(
+        **TINY, tie_word_embeddings=True, sliding_window=20,
+        query_pre_attn_scalar=24, final_logit_softcapping=20.0,
+        layer_types=["sliding_attention", "full_attention"],
+        attn_implementation="eager")
+
+
+def position_losses(model, ids):
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].float()
+    logp = torch.log_softmax(logits[:-1], -1)
+    return -logp.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+
+
+def make_tiny(out):
+    import transformers
+    os.makedirs(out, exist_ok=True)
+    goldens = {}
+    for seed, (name, config) in enumerate(tiny_configs()):
+        torch.manual_seed(seed)
+        model = transformers.AutoModelForCausalLM.from_config(
+            config, attn_implementation="eager").float().eval()
+        for key, p in model.named_parameters():
+            if "norm" in key:
+                p.data.uniform_(-0.3, 0.3)
+                if config.model_type != "gemma3_text":
+                    p.data.add_(1.0)
+            elif key.endswith("bias"):
+                p.data.normal_(0, 0.5)
+            elif "embed" in key:
+                p.data.normal_(0, 0.4)
+            else:
+                p.data.normal_(0, 0.2)
+            p.data = p.data.bfloat16().float()
+        directory = os.path.join(out, name)
+        model.bfloat16().save_pretrained(directory)
+        generation = os.path.join(directory, "generation_config.json")
+        if os.path.exists(generation):
+            os.remove(generation)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, attn_implementation="eager").eval()
+        generator = torch.Generator().manual_seed(seed)
+        samples = []
+        for length in (150, 40):
+            ids = torch.randint(0, 256, (length,), generator=generator).tolist()
+            nll = position_losses(model, ids)
+            samples.append({"tokens": ids,
+                            "nll": [round(x, 5) for x in nll.tolist()]})
+        goldens[name] = samples
+        losses = torch.tensor(samples[0]["nll"])
+        print(name, losses.mean().item(), losses.std().item())
+    with open(os.path.join(out, "nll.json"), "w") as f:
+        json.dump(goldens, f)
+
+
+def make_smollm2(gguf, texts, out):
+    import transformers
+    directory, file = os.path.split(gguf)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory, gguf_file=file)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        directory, gguf_file=file, dtype=torch.float32).eval()
+    with open(os.path.join(texts, "wiki.utf8"), encoding="utf-8") as f:
+        ids = tokenizer(f.read(400000), add_special_tokens=False)["input_ids"]
+    count, length = 4, 1024
+    golden = {"samples": []}
+    for s in range(count):
+        sample = ids[s * length:(s + 1) * length]
+        assert len(sample) == length
+        nll = position_losses(model, sample)
+        golden["samples"].append({"tokens": sample,
+                                  "mean_nll": nll.double().mean().item()})
+        print(s, golden["samples"][-1]["mean_nll"], flush=True)
+    flat = ",".join(str(t) for s in golden["samples"] for t in s["tokens"])
+    golden["sha256_of_tokens"] = hashlib.sha256(flat.encode()).hexdigest()
+    with open(out, "w") as f:
+        json.dump(golden, f)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "tiny":
+        make_tiny(sys.argv[2])
+    elif len(sys.argv) == 5 and sys.argv[1] == "smollm2":
+        make_smollm2(*sys.argv[2:])
+    else:
+        sys.exit(__doc__)
