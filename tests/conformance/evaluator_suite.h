@@ -1,0 +1,216 @@
+// The promises of an Evaluator, for every implementation: instantiate with
+// INSTANTIATE_TYPED_TEST_SUITE_P, where
+// the type has `static absl::StatusOr<std::unique_ptr<Evaluator>> Open(
+// const std::string& path, const EvaluatorOptions&)`.
+#ifndef EVOPRESS_TESTS_CONFORMANCE_EVALUATOR_SUITE_H_
+#define EVOPRESS_TESTS_CONFORMANCE_EVALUATOR_SUITE_H_
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quant/gram.h"
+#include "tests/worker/engine_fixture.h"
+#include "worker/evaluator.h"
+
+namespace evopress::worker {
+
+template <typename Opener>
+class EvaluatorSuite : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = GoldenPath("qwen3");
+    auto model = quant::Checkpoint::Open(path);
+    ASSERT_TRUE(model.ok()) << model.status();
+    evaluator_ = Open(1);
+    ASSERT_NE(evaluator_, nullptr);
+    for (const std::string& layer : evaluator_->info().layers) {
+      for (const char* level : {"rtn:b3:g16:asym", "rtn:b6:g16:asym"}) {
+        blobs_[layer].push_back(
+            MakeBlob(**model, layer, level, directory_.path()));
+      }
+    }
+  }
+
+  std::unique_ptr<Evaluator> Open(int threads) {
+    EvaluatorOptions options;
+    options.threads = threads;
+    options.memory_bytes = 64 << 20;
+    auto evaluator = Opener::Open(GoldenPath("qwen3"), options);
+    EXPECT_TRUE(evaluator.ok()) << evaluator.status();
+    return evaluator.ok() ? *std::move(evaluator) : nullptr;
+  }
+
+  // Bit l of `pattern` decides layer l's level; layers beyond keep theirs.
+  WeightChoice Choice(uint32_t pattern, size_t layers = 14) const {
+    WeightChoice choice;
+    size_t l = 0;
+    for (const auto& layer : evaluator_->info().layers) {
+      if (l >= layers) break;
+      choice.blob_of_layer[layer] = blobs_.at(layer)[(pattern >> l++) & 1];
+    }
+    return choice;
+  }
+
+  // Eight assignments, some with common beginnings, on samples of all sorts.
+  EvaluateRequest Batch() const {
+    EvaluateRequest request;
+    for (const uint32_t pattern :
+         {0u, 0x3fffu, 0x2000u, 0x0155u, 0x2155u, 1u}) {
+      request.assignments.push_back(Choice(pattern));
+    }
+    request.assignments.push_back(Choice(0, 3));
+    request.assignments.push_back({});
+    request.samples = {MakeSample(2, 1), MakeSample(127, 2), MakeSample(300, 3),
+                       MakeSample(128, 4), MakeSample(129, 5)};
+    return request;
+  }
+
+  EvaluateResponse Evaluate(Evaluator& evaluator,
+                            const EvaluateRequest& request) {
+    auto response = evaluator.Evaluate(request, nullptr);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : EvaluateResponse{};
+  }
+
+  ScratchDirectory directory_;
+  std::map<std::string, std::vector<std::string>> blobs_;
+  std::unique_ptr<Evaluator> evaluator_;
+};
+
+TYPED_TEST_SUITE_P(EvaluatorSuite);
+
+TYPED_TEST_P(EvaluatorSuite, SaysWhatItIs) {
+  const EvaluatorInfo& info = this->evaluator_->info();
+  EXPECT_EQ(info.model_type, "qwen3");
+  EXPECT_EQ(info.vocab_size, 256);
+  EXPECT_EQ(info.layers.size(), 14u);
+  EXPECT_FALSE(info.numeric_class.empty());
+}
+
+TYPED_TEST_P(EvaluatorSuite, TheReferenceDiffersFromItselfByNothing) {
+  EvaluateRequest request;
+  request.assignments.resize(1);
+  request.samples = {MakeSample(40, 1)};
+  const auto response = this->Evaluate(*this->evaluator_, request);
+  ASSERT_EQ(response.results.size(), 1u);
+  EXPECT_EQ(response.results[0][0].kl, 0);
+  EXPECT_EQ(response.results[0][0].topk_kl, 0);
+  EXPECT_GT(response.results[0][0].nll, 0);
+  EXPECT_EQ(response.results[0][0].positions, 39);
+}
+
+TYPED_TEST_P(EvaluatorSuite, FewerBitsHurtMore) {
+  EvaluateRequest request;
+  request.assignments = {this->Choice(0), this->Choice(0x3fff)};
+  request.samples = {MakeSample(200, 1)};
+  const auto response = this->Evaluate(*this->evaluator_, request);
+  ASSERT_EQ(response.results.size(), 2u);
+  EXPECT_GT(response.results[0][0].kl, response.results[1][0].kl);
+  EXPECT_GT(response.results[1][0].kl, 0);
+  // Merging outcomes cannot raise a divergence.
+  EXPECT_LT(response.results[0][0].topk_kl, response.results[0][0].kl);
+  EXPECT_GT(response.results[0][0].topk_kl, 0);
+}
+
+TYPED_TEST_P(EvaluatorSuite, BitsDependOnNeitherBatchNorOrderNorThreads) {
+  const EvaluateRequest batch = this->Batch();
+  const EvaluateResponse together = this->Evaluate(*this->evaluator_, batch);
+  ASSERT_EQ(together.results.size(), batch.assignments.size());
+  for (size_t a = 0; a < batch.assignments.size(); ++a) {
+    for (size_t s = 0; s < batch.samples.size(); ++s) {
+      const EvaluateResponse alone = this->Evaluate(
+          *this->evaluator_, {{batch.assignments[a]}, {batch.samples[s]}});
+      EXPECT_EQ(alone.results[0][0], together.results[a][s]) << a << " " << s;
+    }
+  }
+  EvaluateRequest reversed = batch;
+  std::reverse(reversed.assignments.begin(), reversed.assignments.end());
+  std::reverse(reversed.samples.begin(), reversed.samples.end());
+  const auto two_threads = this->Open(2);
+  ASSERT_NE(two_threads, nullptr);
+  EvaluateResponse backwards = this->Evaluate(*two_threads, reversed);
+  std::reverse(backwards.results.begin(), backwards.results.end());
+  for (auto& row : backwards.results) std::reverse(row.begin(), row.end());
+  EXPECT_EQ(backwards.results, together.results);
+}
+
+TYPED_TEST_P(EvaluatorSuite, RefusesWhatItCannotMeasure) {
+  Evaluator& evaluator = *this->evaluator_;
+  const WeightChoice good = this->Choice(0);
+  const auto refused = [&](const EvaluateRequest& request,
+                           const std::string& part) {
+    const auto response = evaluator.Evaluate(request, nullptr);
+    EXPECT_FALSE(response.ok());
+    EXPECT_NE(response.status().ToString().find(part), std::string::npos)
+        << response.status();
+  };
+  refused({{good}, {{1, 2, 256}}}, "token 2 is 256");
+  refused({{good}, {{1, -1}}}, "token 1 is -1");
+  refused({{good}, {{1}}}, "has 1 tokens");
+  refused({{good}, {std::vector<int32_t>(70000, 1)}}, "65536");
+  refused({{{{{"no.such.layer", "x"}}}}, {{1, 2}}}, "no.such.layer");
+  const std::string layer = evaluator.info().layers[0];
+  refused({{{{{layer, "/no/such/blob"}}}}, {{1, 2}}}, "/no/such/blob");
+  const std::string other = evaluator.info().layers[1];
+  refused({{{{{layer, this->blobs_[other][0]}}}}, {{1, 2}}}, layer);
+  EXPECT_TRUE(evaluator.Evaluate({{good}, {{1, 2}}}, nullptr).ok());
+}
+
+TYPED_TEST_P(EvaluatorSuite, CancelsWhenProgressSaysSo) {
+  EvaluateRequest request = this->Batch();
+  for (uint64_t s = 0; s < 100; ++s) {
+    request.samples.push_back(MakeSample(400, 100 + s));
+  }
+  const auto response =
+      this->evaluator_->Evaluate(request, [](double) { return false; });
+  EXPECT_EQ(response.status().code(), absl::StatusCode::kCancelled)
+      << response.status();
+  EXPECT_TRUE(
+      this->evaluator_->Evaluate({{this->Choice(0)}, {{1, 2}}}, nullptr).ok());
+}
+
+TYPED_TEST_P(EvaluatorSuite, CapturesSymmetricGramsForAnyNumberOfThreads) {
+  CaptureRequest request;
+  request.samples = {MakeSample(200, 1), MakeSample(50, 2)};
+  request.layers = this->evaluator_->info().layers;
+  std::vector<quant::Statistics> captured;
+  for (const int threads : {1, 2}) {
+    const auto evaluator = this->Open(threads);
+    ASSERT_NE(evaluator, nullptr);
+    request.output_path = this->directory_.path() + "/statistics";
+    const absl::Status status = evaluator->Capture(request, nullptr);
+    ASSERT_TRUE(status.ok()) << status;
+    auto statistics = quant::ReadStatistics(request.output_path);
+    ASSERT_TRUE(statistics.ok()) << statistics.status();
+    captured.push_back(*std::move(statistics));
+  }
+  EXPECT_EQ(captured[0].site_of_layer.size(), 14u);
+  EXPECT_EQ(captured[0].sites.size(), 8u);
+  for (const auto& [site, gram] : captured[0].sites) {
+    EXPECT_EQ(gram.values, captured[1].sites[site].values) << site;
+    EXPECT_EQ(gram.tokens, 250);
+    for (int64_t i = 0; i < gram.n; ++i) {
+      EXPECT_GE(gram.values[i * gram.n + i], 0);
+      for (int64_t j = 0; j < i; ++j) {
+        const float ij = gram.values[i * gram.n + j];
+        EXPECT_NEAR(ij, gram.values[j * gram.n + i], 1e-4 * (1 + std::abs(ij)));
+      }
+    }
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(EvaluatorSuite, SaysWhatItIs,
+                            TheReferenceDiffersFromItselfByNothing,
+                            FewerBitsHurtMore,
+                            BitsDependOnNeitherBatchNorOrderNorThreads,
+                            RefusesWhatItCannotMeasure,
+                            CancelsWhenProgressSaysSo,
+                            CapturesSymmetricGramsForAnyNumberOfThreads);
+
+}  // namespace evopress::worker
+
+#endif  // EVOPRESS_TESTS_CONFORMANCE_EVALUATOR_SUITE_H_
