@@ -374,7 +374,9 @@ void JobRunner::EmitTasks(const Wanted& wanted, const std::string& known) {
 }
 
 void JobRunner::Emit(v1::Task task) {
-  task.set_id(proto::TaskId(task));
+  // Unlike proto::TaskId this covers the job: two jobs that want the same work
+  // at once each have a task of their own, so that either can be cancelled.
+  task.set_id(Sha256Hex(proto::DeterministicBytes(task)));
   if (pending_.insert(task.id()).second) new_tasks_.push_back(std::move(task));
 }
 

@@ -61,12 +61,15 @@ inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
   v1::JobSpec spec;
   spec.set_display_name("small");
   const std::vector<std::string> bytes = SpecArtifacts();
-  spec.mutable_model()->set_hash(Sha256Hex("model"));
   spec.mutable_model()->set_entry("model.gguf");
   v1::ModelRef::File& file = *spec.mutable_model()->add_files();
   file.set_name("model.gguf");
   file.set_size_bytes(static_cast<int64_t>(bytes[0].size()));
   file.set_sha256(Sha256Hex(bytes[0]));
+  // The canonical text of quant/model_hash.h.
+  spec.mutable_model()->set_hash(
+      Sha256Hex(absl::StrCat("evopress model 1\n", file.sha256(), " ",
+                             file.size_bytes(), " ", file.name(), "\n")));
   for (const char* kind : {"code_bits", "stored_bits"}) {
     spec.mutable_space()->add_cost_kinds()->set_name(kind);
   }
@@ -314,6 +317,7 @@ inline v1::Job WaitUntil(const std::shared_ptr<grpc::Channel>& channel,
 
 inline v1::Job WaitForEnd(const std::shared_ptr<grpc::Channel>& channel,
                           const std::string& name) {
+  if (name.empty()) return v1::Job();
   return WaitUntil(channel, name, Ended);
 }
 
