@@ -1,7 +1,9 @@
 // evopress: the command line of EvoPress Service.
 #include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
-#include <cstdio>
+#include <cstdlib>
 
 #include "CLI/CLI.hpp"
 #include "client/commands/command.h"
@@ -11,6 +13,12 @@
 int main(int argc, char** argv) {
   using namespace evopress::client;  // NOLINT: main only
   signal(SIGPIPE, SIG_IGN);
+  // Coordinator and workers log; standard output belongs to results, and
+  // people get a progress line. EVOPRESS_LOG=info shows everything.
+  spdlog::set_default_logger(spdlog::stderr_color_mt("evopress"));
+  const char* level = std::getenv("EVOPRESS_LOG");
+  spdlog::set_level(level != nullptr ? spdlog::level::from_str(level)
+                                     : spdlog::level::warn);
   CLI::App app{
       "Searches, for every layer of a language model, the compression level\n"
       "that hurts least under an exact global budget.\n\n"

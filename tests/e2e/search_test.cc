@@ -91,7 +91,8 @@ TEST_F(Search, TheWinnerCostsWhatWasAskedAndBeatsNothingItCouldNotMeasure) {
   EXPECT_GT(rows[0]["held_out"][0]["kl"]["mean"], 0);
   EXPECT_NEAR(rows[2]["held_out"][0]["kl"]["mean"].get<double>(), 0, 1e-6);
   int64_t code_bits = 0;
-  for (const auto& layer : Recipe("a")["layers"]) {
+  const auto recipe = Recipe("a");
+  for (const auto& layer : recipe["layers"]) {
     code_bits += layer["costs"]["code_bits"].get<int64_t>();
     EXPECT_TRUE(layer.contains("blob")) << layer;
   }
