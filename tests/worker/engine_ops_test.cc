@@ -1,0 +1,259 @@
+// Each op against the plain formula in double.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numbers>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "worker/ops/activation.h"
+#include "worker/ops/attention.h"
+#include "worker/ops/loss_head.h"
+#include "worker/ops/matmul.h"
+#include "worker/ops/rms_norm.h"
+#include "worker/ops/rope.h"
+#include "worker/ops/vector_math.h"
+
+namespace evopress::worker {
+namespace {
+
+std::vector<float> Random(size_t n, uint64_t seed, float scale = 1) {
+  std::vector<float> x(n);
+  uint64_t state = seed + 1;
+  for (float& v : x) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    v = scale * (static_cast<float>(state >> 40) / (1 << 23) - 1);
+  }
+  return x;
+}
+
+std::vector<Arithmetic> Arithmetics() {
+  if (DetectArithmetic() == Arithmetic::kF32) return {Arithmetic::kF32};
+  return {Arithmetic::kF32, Arithmetic::kBf16};
+}
+
+double Tolerance(Arithmetic a) { return a == Arithmetic::kF32 ? 1e-5 : 2e-2; }
+
+// As the element type, and back.
+std::vector<uint8_t> Encode(Arithmetic a, const std::vector<float>& x) {
+  std::vector<uint8_t> out(x.size() * ElementBytes(a));
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (a == Arithmetic::kF32) {
+      Store(x[i], reinterpret_cast<float*>(out.data()) + i);
+    } else {
+      Store(x[i], reinterpret_cast<Bf16*>(out.data()) + i);
+    }
+  }
+  return out;
+}
+double At(Arithmetic a, const uint8_t* bytes, int64_t i) {
+  return a == Arithmetic::kF32
+             ? reinterpret_cast<const float*>(bytes)[i]
+             : FromBf16(reinterpret_cast<const Bf16*>(bytes)[i]);
+}
+
+TEST(Exp, IsWithinTwoUlpAndZeroFarBelow) {
+  for (float x = -87; x < 88; x += 0.00731f) {
+    EXPECT_NEAR(Exp(x) / std::exp(static_cast<double>(x)), 1, 2.5e-7) << x;
+  }
+  EXPECT_EQ(Exp(0.0f), 1.0f);
+  EXPECT_EQ(Exp(-100.0f), 0.0f);
+  EXPECT_EQ(Exp(-1e30f), 0.0f);
+}
+
+TEST(RoundToBf16, RoundsToNearestEvenAlikeInScalarsAndVectors) {
+  const std::vector<float> x = Random(4096, 1, 1e3f);
+  for (size_t i = 0; i < x.size(); i += 8) {
+    Bf16 lanes[8];
+    Store(_mm256_loadu_ps(&x[i]), lanes);
+    for (int j = 0; j < 8; ++j) {
+      EXPECT_EQ(lanes[j], RoundToBf16(x[i + j]));
+      EXPECT_NEAR(FromBf16(lanes[j]), x[i + j], std::abs(x[i + j]) / 256);
+    }
+  }
+}
+
+TEST(RmsNorm, MatchesTheFormula) {
+  for (const int64_t n : {5, 16, 67}) {
+    const auto x = Random(3 * n, n);
+    const auto w = Random(n, n + 1);
+    std::vector<float> got(3 * n);
+    RmsNorm(x.data(), w.data(), 1e-5f, 3, n, n, got.data());
+    for (int64_t r = 0; r < 3; ++r) {
+      double squares = 0;
+      for (int64_t i = 0; i < n; ++i)
+        squares += double(x[r * n + i]) * x[r * n + i];
+      for (int64_t i = 0; i < n; ++i) {
+        EXPECT_NEAR(got[r * n + i],
+                    x[r * n + i] / std::sqrt(squares / n + 1e-5) * w[i], 1e-5);
+      }
+    }
+  }
+}
+
+TEST(GatedActivation, MatchesTheFormulas) {
+  const auto gate = Random(1003, 1, 12);
+  const auto up = Random(1003, 2);
+  std::vector<float> silu(1003), gelu(1003);
+  GatedActivation(Activation::kSilu, gate.data(), up.data(), 1003, silu.data());
+  GatedActivation(Activation::kGeluTanh, gate.data(), up.data(), 1003,
+                  gelu.data());
+  for (int i = 0; i < 1003; ++i) {
+    const double x = gate[i];
+    EXPECT_NEAR(silu[i], x / (1 + std::exp(-x)) * up[i], 1e-5);
+    const double z =
+        std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    EXPECT_NEAR(gelu[i], x / 2 * (1 + std::tanh(z)) * up[i], 1e-5);
+  }
+}
+
+TEST(Rope, RotatesPairsByPositionTimesFrequency) {
+  RopeSpec spec;
+  spec.dims = 16;
+  const RopeTable table(spec, 300);
+  const auto x = Random(2 * 2 * 16, 3);
+  auto y = x;
+  table.Apply(200, 2, 2, 16, y.data());
+  for (int r = 0; r < 2; ++r) {
+    for (int h = 0; h < 2; ++h) {
+      for (int i = 0; i < 8; ++i) {
+        const int at = (r * 2 + h) * 16 + i;
+        const double angle = (200 + r) * std::pow(10000.0, -i / 8.0);
+        EXPECT_NEAR(
+            y[at], x[at] * std::cos(angle) - x[at + 8] * std::sin(angle), 1e-5);
+        EXPECT_NEAR(y[at + 8],
+                    x[at + 8] * std::cos(angle) + x[at] * std::sin(angle),
+                    1e-5);
+      }
+    }
+  }
+}
+
+TEST(PackedMatrix, MultipliesAndDoesNotLetRowsTouchEachOther) {
+  constexpr int64_t kRows = 50, kCols = 72;
+  for (const Arithmetic a : Arithmetics()) {
+    const auto w = Random(kRows * kCols, 1);
+    const auto x = Random(kPanelRows * kCols, 2);
+    const auto matrix = PackedMatrix::Create(a, w, kRows, kCols);
+    ASSERT_TRUE(matrix.ok()) << matrix.status();
+    auto input = Encode(a, x);
+    std::vector<float> got(kPanelRows * kRows), again(kPanelRows * kRows);
+    ASSERT_TRUE((*matrix)->Multiply(input.data(), got.data()).ok());
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+      for (int64_t o = 0; o < kRows; ++o) {
+        double want = 0;
+        for (int64_t i = 0; i < kCols; ++i) {
+          want += double(x[r * kCols + i]) * w[o * kCols + i];
+        }
+        EXPECT_NEAR(got[r * kRows + o], want, 8 * Tolerance(a));
+      }
+    }
+    std::fill(input.begin() + 7 * kCols * ElementBytes(a), input.end(), 0);
+    ASSERT_TRUE((*matrix)->Multiply(input.data(), again.data()).ok());
+    for (int64_t i = 0; i < 7 * kRows; ++i) EXPECT_EQ(got[i], again[i]);
+  }
+}
+
+TEST(Attention, MatchesSoftmaxOverTheVisibleKeys) {
+  constexpr int64_t kTokens = 384, kHeads = 4, kKvHeads = 2, kDim = 48;
+  const auto q = Random(kTokens * kHeads * kDim, 1, 2);
+  const auto k = Random(kTokens * kKvHeads * kDim, 2, 2);
+  const auto v = Random(kTokens * kKvHeads * kDim, 3);
+  for (const Arithmetic a : Arithmetics()) {
+    for (const int64_t window : {0, 1, 40, 150}) {
+      const AttentionShape shape{kHeads, kKvHeads, kDim, 0.2f, window};
+      AttentionBuffers buffers(a, shape, kTokens + kPanelRows);
+      buffers.Reset(kTokens);
+      for (int64_t row = 0; row < kTokens; row += kPanelRows) {
+        buffers.StoreQueries(row, &q[row * kHeads * kDim]);
+        buffers.StoreKeys(row, &k[row * kKvHeads * kDim]);
+        buffers.StoreValues(row, &v[row * kKvHeads * kDim]);
+      }
+      for (int64_t h = 0; h < kHeads; ++h) {
+        for (int64_t row = 0; row < kTokens; row += kPanelRows) {
+          buffers.Attend(shape, h, row);
+        }
+        for (int64_t t = 0; t < kTokens; t += 13) {
+          double sum = 0;
+          std::vector<double> want(kDim, 0.0);
+          const int64_t first =
+              window > 0 ? std::max<int64_t>(0, t - window + 1) : 0;
+          for (int64_t s = first; s <= t; ++s) {
+            double dot = 0;
+            for (int64_t d = 0; d < kDim; ++d) {
+              dot += double(q[(t * kHeads + h) * kDim + d]) *
+                     k[(s * kKvHeads + h / 2) * kDim + d];
+            }
+            const double e = std::exp(dot * 0.2);
+            sum += e;
+            for (int64_t d = 0; d < kDim; ++d) {
+              want[d] += e * v[(s * kKvHeads + h / 2) * kDim + d];
+            }
+          }
+          for (int64_t d = 0; d < kDim; ++d) {
+            EXPECT_NEAR(At(a, buffers.output(), (t * kHeads + h) * kDim + d),
+                        want[d] / sum, Tolerance(a))
+                << window << " " << t;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(LossHead, MatchesTheDefinitionsOverTheWholeVocabulary) {
+  constexpr int64_t kVocab = 2500, kDims = 32, kPositions = 9;
+  constexpr int kTop = 20;
+  const Arithmetic a = Arithmetic::kF32;
+  const auto w = Random(kVocab * kDims, 1, 1.5f);
+  const auto head = LossHead::Create(a, w, kVocab, kDims, 0);
+  ASSERT_TRUE(head.ok()) << head.status();
+  const auto teacher = Random(kPanelRows * kDims, 2);
+  auto student = teacher;
+  const auto noise = Random(kPanelRows * kDims, 3, 0.2f);
+  for (size_t i = 0; i < student.size(); ++i) student[i] += noise[i];
+  std::vector<TeacherPosition> known(kPositions);
+  ASSERT_TRUE(head->Teach(teacher.data(), kTop, absl::MakeSpan(known)).ok());
+  const std::vector<int32_t> next = {0, 2499, 1023, 1024, 5, 6, 7, 2048, 2047};
+  const void* const students[] = {student.data(), teacher.data()};
+  std::vector<std::vector<PositionLosses>> losses(2);
+  ASSERT_TRUE(head->Compare(teacher.data(), known, students, next,
+                            absl::MakeSpan(losses))
+                  .ok());
+  const auto log_probs = [&](const std::vector<float>& x, int64_t r) {
+    std::vector<double> logits(kVocab);
+    double sum = 0;
+    for (int64_t o = 0; o < kVocab; ++o) {
+      for (int64_t i = 0; i < kDims; ++i) {
+        logits[o] += double(x[r * kDims + i]) * w[o * kDims + i];
+      }
+      sum += std::exp(logits[o]);
+    }
+    for (double& l : logits) l -= std::log(sum);
+    return logits;
+  };
+  for (int64_t r = 0; r < kPositions; ++r) {
+    const auto p = log_probs(teacher, r);
+    const auto q = log_probs(student, r);
+    double kl = 0;
+    for (int64_t o = 0; o < kVocab; ++o) kl += std::exp(p[o]) * (p[o] - q[o]);
+    auto sorted = p;
+    std::sort(sorted.begin(), sorted.end(), std::greater<>());
+    double topk = 0, p_rest = 1, q_rest = 1;
+    for (int64_t o = 0; o < kVocab; ++o) {
+      if (p[o] < sorted[kTop - 1]) continue;
+      topk += std::exp(p[o]) * (p[o] - q[o]);
+      p_rest -= std::exp(p[o]);
+      q_rest -= std::exp(q[o]);
+    }
+    topk += p_rest * std::log(p_rest / q_rest);
+    EXPECT_NEAR(losses[0][r].kl, kl, 1e-5);
+    EXPECT_NEAR(losses[0][r].topk_kl, topk, 1e-5);
+    EXPECT_NEAR(losses[0][r].nll, -q[next[r]], 1e-5);
+    EXPECT_NEAR(losses[1][r].kl, 0, 1e-7);
+    EXPECT_EQ(known[r].top.size(), size_t{kTop});
+  }
+}
+
+}  // namespace
+}  // namespace evopress::worker
