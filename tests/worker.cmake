@@ -12,3 +12,9 @@ add_executable(engine_bench ${CMAKE_CURRENT_SOURCE_DIR}/bench/engine_bench.cc)
 target_link_libraries(engine_bench PRIVATE evopress_worker_engine)
 evopress_test(worker/evaluator_protocol_test evopress_worker_engine)
 evopress_test(worker/engine_ops_test evopress_worker_engine)
+# The same promises hold in the float32 class of processors without bf16.
+foreach(name engine_golden_test evaluator_test engine_ops_test)
+  add_test(NAME worker/${name}_f32 COMMAND worker_${name})
+  set_tests_properties(worker/${name}_f32 PROPERTIES
+    ENVIRONMENT DNNL_MAX_CPU_ISA=AVX2)
+endforeach()
