@@ -12,6 +12,16 @@ namespace {
 constexpr int kMaxStats = 10'000;
 constexpr int64_t kChunkBytes = int64_t{1} << 20;
 
+// Takes what the client still sends: in process, its next write would wait for
+// ever once the call has been answered.
+grpc::Status DrainThen(grpc::ServerReader<v1::UploadArtifactRequest>* reader,
+                       const absl::Status& status) {
+  v1::UploadArtifactRequest ignored;
+  while (reader->Read(&ignored)) {
+  }
+  return ToGrpc(status);
+}
+
 }  // namespace
 
 grpc::Status ArtifactsService::StatArtifacts(
@@ -44,19 +54,20 @@ grpc::Status ArtifactsService::UploadArtifact(
   const int64_t size = message.header().size_bytes();
   if (proto::IsSha256(sha256) && store_.Size(sha256) == size) {
     response->set_existed(true);
-    return grpc::Status::OK;
+    return DrainThen(reader, absl::OkStatus());
   }
   auto writer = store_.Create(sha256, size);
-  if (!writer.ok()) return ToGrpc(writer.status());
+  if (!writer.ok()) return DrainThen(reader, writer.status());
   while (reader->Read(&message)) {
     if (!message.has_data() ||
         static_cast<int64_t>(message.data().size()) > kChunkBytes) {
-      return ToGrpc(absl::InvalidArgumentError(
-          absl::StrCat("after the header come messages with at most ",
-                       kChunkBytes, " bytes of data")));
+      return DrainThen(reader,
+                       absl::InvalidArgumentError(absl::StrCat(
+                           "after the header come messages with at most ",
+                           kChunkBytes, " bytes of data")));
     }
     absl::Status status = (*writer)->Append(message.data());
-    if (!status.ok()) return ToGrpc(status);
+    if (!status.ok()) return DrainThen(reader, status);
   }
   return ToGrpc((*writer)->Commit());
 }
