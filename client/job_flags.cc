@@ -29,7 +29,8 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
                  "Calibration text (UTF-8): statistics and search use "
                  "disjoint parts of it");
   app.add_option("--held-out", flags.held_out,
-                 "Text to report on, as NAME=FILE; may be repeated");
+                 "Text to report on, as NAME=FILE; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--held-out-tokens", flags.held_out_tokens,
                  "Tokens of each held-out text")
       ->check(CLI::Range(int64_t{2}, kMaxTokens))
@@ -73,7 +74,8 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "Budget: size of the whole model, e.g. 90MB");
   app.add_option("--budget", flags.budget.budgets,
                  "Budget KIND=LIMIT in bits, KIND code_bits, stored_bits or "
-                 "model_bits; may be repeated");
+                 "model_bits; may be repeated")
+      ->allow_extra_args(false);
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
       ->check(CLI::IsMember(
@@ -89,11 +91,13 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--survivors", strategy.survivors,
                  "evopress: how many survive each stage, e.g. 8,2,1")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   app.add_option("--tokens", strategy.tokens,
                  "evopress: tokens of each stage, e.g. 1024,2048,8192; other "
                  "strategies measure on the last number")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))

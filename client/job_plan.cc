@@ -251,6 +251,14 @@ absl::StatusOr<JobPlan> PlanMeasurement(
     }
     *spec.mutable_strategy() = proto::ToProto(fixed);
   } else {
+    // With nothing to measure, the one strategy that needs no data, under a
+    // budget that binds nothing.
+    if (plan->space.budgets.empty()) {
+      plan->space.budgets.push_back(
+          {kCodeBits, ReachableCosts(plan->space, kCodeBits).max});
+      search::SortMenus(plan->space);
+      *spec.mutable_space() = proto::ToProto(plan->space);
+    }
     *spec.mutable_strategy() = proto::ToProto(search::UniformOptions{});
   }
   spec.set_display_name(

@@ -18,6 +18,7 @@ void AddMeasurementFlags(CLI::App& app, MeasurementFlags& flags) {
       ->required();
   app.add_option("--text", flags.texts,
                  "Text to measure on, as NAME=FILE; may be repeated")
+      ->allow_extra_args(false)
       ->required();
   app.add_option("--text-tokens", flags.tokens, "Tokens of each text")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40))

@@ -88,6 +88,7 @@ void AddExportCommand(CLI::App& app, RunCommand& run) {
       ->add_option("--for", flags->output.formats,
                    "Formats: evopress, json, hf (weights dequantized)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->required();
   command->add_option("--out", flags->output.out, "Directory to write")
       ->required();

@@ -76,6 +76,7 @@ void AddSearchCommand(CLI::App& app, RunCommand& run) {
       ->add_option("--for", flags->output.formats,
                    "Formats to write: evopress, json, hf")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   command
       ->add_option("--dtype", flags->output.dtype,

@@ -112,6 +112,7 @@ void AddSubmitCommand(CLI::App& app, RunCommand& run) {
       ->add_option("--for", flags->output.formats,
                    "Formats to write: evopress, json, hf")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   command
       ->add_option("--dtype", flags->output.dtype,

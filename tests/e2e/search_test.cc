@@ -114,6 +114,42 @@ TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
   EXPECT_NE(Run("one", 1, /*seed=*/2)["history_hash"], one["history_hash"]);
 }
 
+TEST_F(Search, EvalMeasuresTheModelItselfAndUniformLevels) {
+  const auto eval = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"eval",
+                                    "--text",
+                                    "wiki=" + (tmp_ / "wiki.txt"),
+                                    tmp_ / "model",
+                                    "--calibration",
+                                    tmp_ / "text.txt",
+                                    "--text-tokens",
+                                    "256",
+                                    "--sequence-length",
+                                    "32",
+                                    "--statistics-tokens",
+                                    "512",
+                                    "--menu",
+                                    "gptq:2-4:g32",
+                                    "--data",
+                                    tmp_ / "data",
+                                    "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const RunResult r = RunEvoPress(all);
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    return nlohmann::json::parse(r.out, nullptr, false);
+  };
+  const auto model = eval({});
+  ASSERT_TRUE(model.contains("results")) << model;
+  ASSERT_EQ(model["results"]["rows"].size(), 1u);
+  EXPECT_EQ(model["results"]["rows"][0]["name"], "reference");
+  const auto uniform = eval({"--uniform", "3"});
+  ASSERT_TRUE(uniform.contains("results")) << uniform;
+  ASSERT_EQ(uniform["results"]["rows"].size(), 2u);
+  EXPECT_EQ(uniform["results"]["rows"][0]["costs"]["code_bits"], 3 * kWeights);
+  EXPECT_EQ(uniform["results"]["rows"][1]["held_out"][0]["nll"],
+            model["results"]["rows"][0]["held_out"][0]["nll"]);
+}
+
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
   for (const char* strategy :
        {"uniform", "random", "greedy", "dp", "weighted-dp"}) {
