@@ -26,9 +26,11 @@ inline std::string EvaluatorBinary() {
   return std::string(EVOPRESS_BINARY_DIR) + "/worker/evopress-evaluator-cpu";
 }
 
-inline RunResult RunEvoPress(const std::vector<std::string>& arguments) {
+// `wrapper` comes before the binary, e.g. "timeout -s KILL 1".
+inline RunResult RunEvoPress(const std::vector<std::string>& arguments,
+                             const std::string& wrapper = "") {
   TempDir tmp;
-  std::string command = "NO_COLOR=1 '" + EvoPressBinary() + "'";
+  std::string command = "NO_COLOR=1 " + wrapper + " '" + EvoPressBinary() + "'";
   for (const std::string& argument : arguments) {
     std::string quoted;
     for (const char c : argument) {

@@ -114,6 +114,50 @@ TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
   EXPECT_NE(Run("one", 1, /*seed=*/2)["history_hash"], one["history_hash"]);
 }
 
+TEST_F(Search, KilledAndStartedAgainItEndsWithTheSameHistory) {
+  const auto run = [&](const std::string& data, const std::string& wrapper) {
+    return RunEvoPress({"search",
+                        tmp_ / "model",
+                        "--text",
+                        tmp_ / "text.txt",
+                        "--menu",
+                        "gptq:2-4:g32",
+                        "--target-bits",
+                        "3",
+                        "--generations",
+                        "15",
+                        "--offspring",
+                        "8",
+                        "--survivors",
+                        "2,1",
+                        "--tokens",
+                        "128,512",
+                        "--sequence-length",
+                        "32",
+                        "--statistics-tokens",
+                        "512",
+                        "--data",
+                        tmp_ / data,
+                        "--out",
+                        tmp_ / "out",
+                        "--force",
+                        "--json"},
+                       wrapper);
+  };
+  const auto whole =
+      nlohmann::json::parse(run("whole", "").out, nullptr, false);
+  ASSERT_TRUE(whole.contains("history_hash")) << whole;
+  // Wherever the kills fall, the journal leads to the same end.
+  run("killed", "timeout -s KILL 0.5");
+  run("killed", "timeout -s KILL 0.8");
+  run("killed", "timeout -s INT 0.6");
+  const auto killed =
+      nlohmann::json::parse(run("killed", "").out, nullptr, false);
+  ASSERT_TRUE(killed.contains("history_hash")) << killed;
+  EXPECT_EQ(killed["history_hash"], whole["history_hash"]);
+  EXPECT_EQ(killed["results"], whole["results"]);
+}
+
 TEST_F(Search, EvalMeasuresTheModelItselfAndUniformLevels) {
   const auto eval = [&](std::vector<std::string> more) {
     std::vector<std::string> all = {"eval",
