@@ -22,13 +22,13 @@ namespace evopress::quant {
 struct PackedWeight {
   int64_t rows = 0;
   int64_t cols = 0;
-  int bits = 0;        // 2…8
-  int group_size = 0;  // divides cols, or equals cols (whole row)
+  int bits = 0;            // 2…8
+  int group_size = 0;      // divides cols, or equals cols (whole row)
   bool symmetric = false;  // zero is the constant 2^(bits-1), none is stored
-  std::vector<uint8_t> codes;            // rows * ceil(cols*bits/8) bytes
-  std::vector<uint16_t> scales;          // f16 bits, rows * groups
-  std::vector<uint8_t> zeros;            // packed `bits` wide, rows * groups
-  std::vector<uint16_t> group_of_column; // empty unless columns were permuted
+  std::vector<uint8_t> codes;             // rows * ceil(cols*bits/8) bytes
+  std::vector<uint16_t> scales;           // f16 bits, rows * groups
+  std::vector<uint8_t> zeros;             // packed `bits` wide, rows * groups
+  std::vector<uint16_t> group_of_column;  // empty unless columns were permuted
 
   int64_t groups() const { return group_size > 0 ? cols / group_size : 0; }
 };

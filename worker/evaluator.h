@@ -22,9 +22,9 @@
 namespace evopress::worker {
 
 struct EvaluatorOptions {
-  int threads = 0;                      // 0: one per available core
-  int64_t memory_bytes = 4LL << 30;     // bound of the prepared-weights cache
-  int32_t top_k = 64;                   // entries of the top-k KL
+  int threads = 0;                   // 0: one per available core
+  int64_t memory_bytes = 4LL << 30;  // bound of the prepared-weights cache
+  int32_t top_k = 64;                // entries of the top-k KL
 };
 
 // What an evaluator can do, and the name of its arithmetic. Measurements of
