@@ -311,14 +311,6 @@ std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-std::string TaskId(const v1::Task& task) {
-  v1::Task bare = task;
-  bare.clear_id();
-  // Equal work of two jobs is equal work.
-  bare.clear_job();
-  return search::Sha256Hex(DeterministicBytes(bare));
-}
-
 bool IsSha256(const std::string& text) {
   if (text.size() != 64) return false;
   for (const char c : text) {

@@ -37,9 +37,6 @@ absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message);
 // The same bytes for equal messages, on every machine of one protobuf version.
 std::string DeterministicBytes(const google::protobuf::MessageLite& message);
 
-// Lower-case hex SHA-256 of the task without its id.
-std::string TaskId(const v1::Task& task);
-
 // True for 64 lower-case hex digits.
 bool IsSha256(const std::string& text);
 

@@ -16,7 +16,7 @@
 #include "absl/types/span.h"
 #include "quant/atomic_file.h"
 #include "quant/mapped_file.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -24,7 +24,7 @@ namespace {
 constexpr char kMagic[4] = {'E', 'V', 'S', 'T'};
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kMaxInputs = uint64_t{1} << 20;
-constexpr size_t kDigestBytes = sizeof(Sha256Digest);
+constexpr size_t kDigestBytes = sizeof(search::Sha256Digest);
 
 bool IsSymmetric(const Gram& gram) {
   for (int64_t r = 0; r < gram.n; ++r) {
@@ -79,7 +79,7 @@ class Writer {
     Bytes(text.data(), text.size());
   }
   absl::Status Finish() {
-    const Sha256Digest digest = hash_.Finish();
+    const search::Sha256Digest digest = hash_.Finish();
     if (!status_.ok()) return status_;
     status_ = file_->Append(absl::string_view(
         reinterpret_cast<const char*>(digest.data()), digest.size()));
@@ -88,7 +88,7 @@ class Writer {
 
  private:
   AtomicFile* file_;
-  Sha256 hash_;
+  search::Sha256 hash_;
   absl::Status status_;
 };
 
@@ -176,7 +176,7 @@ absl::StatusOr<Statistics> Parse(absl::Span<const uint8_t> bytes) {
     return absl::DataLossError(absl::StrCat("unknown version ", version));
   }
   const size_t body = bytes.size() - kDigestBytes;
-  const Sha256Digest digest = Sha256Of(bytes.data(), body);
+  const search::Sha256Digest digest = search::Sha256Of(bytes.data(), body);
   if (std::memcmp(digest.data(), bytes.data() + body, kDigestBytes) != 0) {
     return absl::DataLossError(absl::StrCat("the checksum at byte ", body,
                                             " does not match the content"));

@@ -17,7 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "quant/atomic_file.h"
 #include "quant/level_store_index.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -119,7 +119,7 @@ absl::StatusOr<LevelRecord> LevelStore::PutBlob(const NewLevel& level) {
   const std::string bytes = SerializeBlob(level.layer->weight);
   LevelRecord record;
   record.key = level.key;
-  record.blob = ToHex(Sha256Of(bytes.data(), bytes.size()));
+  record.blob = search::ToHex(search::Sha256Of(bytes.data(), bytes.size()));
   record.blob_bytes = static_cast<int64_t>(bytes.size());
   record.costs = level.layer->costs;
   record.relative_error = level.layer->relative_error;
@@ -204,7 +204,7 @@ absl::StatusOr<std::unique_ptr<MappedFile>> LevelStore::MapBlob(
       MappedFile::Open(BlobPath(blob));
   if (!file.ok()) return file.status();
   const absl::Span<const uint8_t> bytes = (*file)->bytes();
-  if (ToHex(Sha256Of(bytes.data(), bytes.size())) != blob) {
+  if (search::ToHex(search::Sha256Of(bytes.data(), bytes.size())) != blob) {
     return absl::DataLossError(absl::StrCat(
         "blob ", BlobPath(blob), " is damaged: its content has another hash"));
   }

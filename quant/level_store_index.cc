@@ -11,7 +11,7 @@
 #include "nlohmann/json.hpp"
 #include "quant/atomic_file.h"
 #include "quant/mapped_file.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -22,7 +22,7 @@ constexpr int kVersion = 1;
 constexpr size_t kTrailerBytes = 65;  // hex digest and a line feed
 
 std::string HexOf(const std::string& text) {
-  return ToHex(Sha256Of(text.data(), text.size()));
+  return search::ToHex(search::Sha256Of(text.data(), text.size()));
 }
 
 // Everything of the key but the level.

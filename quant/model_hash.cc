@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -26,7 +26,7 @@ absl::StatusOr<ModelFile> HashFile(const std::string& path) {
   }
   ModelFile file;
   file.name = path.substr(path.rfind('/') + 1);
-  Sha256 hash;
+  search::Sha256 hash;
   std::vector<char> piece(kPieceBytes);
   for (;;) {
     const ssize_t n = ::read(fd, piece.data(), piece.size());
@@ -41,7 +41,7 @@ absl::StatusOr<ModelFile> HashFile(const std::string& path) {
     file.size += n;
   }
   ::close(fd);
-  file.sha256 = ToHex(hash.Finish());
+  file.sha256 = search::ToHex(hash.Finish());
   return file;
 }
 
@@ -55,7 +55,7 @@ std::string ModelManifest::CanonicalText() const {
 
 std::string ModelManifest::Hash() const {
   const std::string text = CanonicalText();
-  return ToHex(Sha256Of(text.data(), text.size()));
+  return search::ToHex(search::Sha256Of(text.data(), text.size()));
 }
 
 absl::StatusOr<ModelManifest> MakeModelManifest(

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "quant/mapped_file.h"
 #include "quant/packed_weight.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 constexpr char kMagic[4] = {'E', 'V', 'L', 'B'};
 constexpr uint16_t kVersion = 1;
 constexpr size_t kHeaderBytes = 8 + 7 * 8;
-constexpr size_t kDigestBytes = sizeof(Sha256Digest);
+constexpr size_t kDigestBytes = sizeof(search::Sha256Digest);
 constexpr uint64_t kMaxGroupSize = uint64_t{1} << 31;
 
 template <typename T>
@@ -72,7 +72,7 @@ std::string SerializeBlob(const PackedWeight& weight) {
   AppendSection(weight.scales, &out);
   AppendSection(weight.zeros, &out);
   AppendSection(weight.group_of_column, &out);
-  const Sha256Digest digest = Sha256Of(out.data(), out.size());
+  const search::Sha256Digest digest = search::Sha256Of(out.data(), out.size());
   out.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   return out;
 }
@@ -90,7 +90,7 @@ absl::StatusOr<PackedWeight> ParseBlob(absl::Span<const uint8_t> bytes) {
                                 ReadNumber<uint16_t>(data + 4), " at byte 4"));
   }
   const size_t body = bytes.size() - kDigestBytes;
-  const Sha256Digest digest = Sha256Of(data, body);
+  const search::Sha256Digest digest = search::Sha256Of(data, body);
   if (std::memcmp(digest.data(), data + body, kDigestBytes) != 0) {
     return Damaged(absl::StrCat("the checksum at byte ", body,
                                 " does not match the content"));

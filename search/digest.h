@@ -1,4 +1,4 @@
-// SHA-256 and the canonical encoding that is hashed.
+// The canonical encoding of values that are hashed.
 //
 // Equal values give equal bytes and different values different bytes: every
 // number is 8 bytes little-endian, every text and list is preceded by its
@@ -9,11 +9,9 @@
 #include <cstdint>
 #include <string>
 
-namespace evopress::search {
+#include "search/sha256.h"
 
-// 64 lower-case hex digits. Aborts only if OpenSSL offers no SHA-256 (a broken
-// installation, which no input can cause).
-std::string Sha256Hex(const std::string& bytes);
+namespace evopress::search {
 
 // The IEEE bit pattern and back.
 uint64_t Bits(double value);

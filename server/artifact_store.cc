@@ -88,7 +88,7 @@ absl::Status ArtifactWriter::Append(absl::string_view bytes) {
         absl::StrCat("artifact ", sha256_, " was announced with ",
                      expected_size_, " bytes, but more arrived"));
   }
-  hash_.Update(bytes);
+  hash_.Update(bytes.data(), bytes.size());
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0) {
@@ -106,7 +106,7 @@ absl::Status ArtifactWriter::Commit() {
                                             size_, " bytes instead of the ",
                                             expected_size_, " announced"));
   }
-  const std::string actual = hash_.HexDigest();
+  const std::string actual = search::ToHex(hash_.Finish());
   if (actual != sha256_) {
     return absl::DataLossError(absl::StrCat("the bytes sent hash to ", actual,
                                             ", but ", sha256_,
@@ -196,7 +196,7 @@ absl::StatusOr<std::unique_ptr<ArtifactWriter>> ArtifactStore::Create(
 }
 
 absl::StatusOr<std::string> ArtifactStore::Put(absl::string_view bytes) {
-  const std::string sha256 = Sha256Hex(bytes);
+  const std::string sha256 = search::Sha256Hex(bytes);
   if (Has(sha256)) return sha256;
   auto writer = Create(sha256, static_cast<int64_t>(bytes.size()));
   if (!writer.ok()) return writer.status();
@@ -248,7 +248,7 @@ absl::StatusOr<std::string> ArtifactStore::ReadAll(const std::string& sha256,
                      " bytes, more than the ", limit, " expected"));
   }
   auto bytes = (*reader)->Read(0, limit);
-  if (bytes.ok() && Sha256Hex(*bytes) != sha256) {
+  if (bytes.ok() && search::Sha256Hex(*bytes) != sha256) {
     return absl::DataLossError(
         absl::StrCat("artifact ", sha256, " is damaged on disk"));
   }
@@ -269,13 +269,13 @@ absl::StatusOr<LocalFileRecord> ArtifactStore::HashLocalFile(
         absl::StrCat(real, " is no regular file"));
   }
   const ArtifactReader reader(fd, real, info.st_size);
-  Sha256 hash;
+  search::Sha256 hash;
   for (int64_t offset = 0; offset < reader.size(); offset += kHashChunkBytes) {
     auto bytes = reader.Read(offset, kHashChunkBytes);
     if (!bytes.ok()) return bytes.status();
-    hash.Update(*bytes);
+    hash.Update(bytes->data(), bytes->size());
   }
-  LocalFileRecord file{hash.HexDigest(), real, info.st_size,
+  LocalFileRecord file{search::ToHex(hash.Finish()), real, info.st_size,
                        MtimeNanoseconds(info)};
   if (!IsUnchanged(file)) {
     return absl::AbortedError(absl::StrCat(real, " changed while it was read"));

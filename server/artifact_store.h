@@ -15,9 +15,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "search/sha256.h"
 #include "server/journal.h"
 #include "server/mutex.h"
-#include "server/sha256.h"
 
 namespace evopress::server {
 
@@ -48,7 +48,7 @@ class ArtifactWriter {
   const std::string sha256_;
   const int64_t expected_size_;
   int64_t size_ = 0;
-  Sha256 hash_;
+  search::Sha256 hash_;
 };
 
 // Reads one artifact; stays readable if the artifact is removed meanwhile.

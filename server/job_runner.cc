@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/conversions.h"
+#include "search/sha256.h"
 #include "search/strategy_options.h"
 #include "server/level_build.h"
-#include "server/sha256.h"
 
 namespace evopress::server {
 namespace {
@@ -30,7 +30,7 @@ std::string HistoryOrigin(v1::JobSpec spec, const std::string& numeric_class) {
                              }),
               data->end());
   for (v1::TokenSetRef& set : *data) set.clear_domain();
-  return Sha256Hex(proto::DeterministicBytes(spec));
+  return search::Sha256Hex(proto::DeterministicBytes(spec));
 }
 
 std::string PackKeepAll(int units) {
@@ -376,7 +376,7 @@ void JobRunner::EmitTasks(const Wanted& wanted, const std::string& known) {
 void JobRunner::Emit(v1::Task task) {
   // Unlike proto::TaskId this covers the job: two jobs that want the same work
   // at once each have a task of their own, so that either can be cancelled.
-  task.set_id(Sha256Hex(proto::DeterministicBytes(task)));
+  task.set_id(search::Sha256Hex(proto::DeterministicBytes(task)));
   if (pending_.insert(task.id()).second) new_tasks_.push_back(std::move(task));
 }
 

@@ -8,8 +8,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "proto/conversions.h"
+#include "search/digest.h"
 #include "search/level_name.h"
-#include "server/sha256.h"
 
 namespace evopress::server {
 namespace {
@@ -82,11 +82,10 @@ std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec) {
 
 std::string BuildKey(const v1::BuildTask& task,
                      const std::string& numeric_class) {
-  Sha256 sha;
-  sha.UpdateField("evopress.build.1");
-  sha.UpdateField(numeric_class);
-  sha.UpdateField(proto::DeterministicBytes(task));
-  return sha.HexDigest();
+  search::CanonicalWriter key("evopress.build.1");
+  key.Text(numeric_class);
+  key.Text(proto::DeterministicBytes(task));
+  return key.Sha256();
 }
 
 absl::Status CheckBuildResult(const v1::BuildTask& task,

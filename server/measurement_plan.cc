@@ -5,7 +5,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "server/sha256.h"
+#include "search/digest.h"
 
 namespace evopress::server {
 namespace {
@@ -52,25 +52,24 @@ std::string MeasurementKeys::Phenotype(const std::string& levels) const {
       }
     }
   }
-  Sha256 sha;
+  search::CanonicalWriter phenotype("evopress.phenotype.1");
   for (const auto& [layer, blob] : layers) {
-    sha.UpdateField(layer);
-    sha.UpdateField(blob);
+    phenotype.Text(layer);
+    phenotype.Text(blob);
   }
-  return sha.HexDigest();
+  return phenotype.Sha256();
 }
 
 std::string MeasurementKeys::Key(const std::string& phenotype,
                                  const std::string& data_sha256,
                                  int32_t sequence) const {
-  Sha256 sha;
-  sha.UpdateField("evopress.measurement.1");
-  sha.UpdateField(model_hash_);
-  sha.UpdateField(numeric_class_);
-  sha.UpdateField(data_sha256);
-  sha.UpdateField(absl::StrCat(sequence));
-  sha.UpdateField(phenotype);
-  return sha.HexDigest();
+  search::CanonicalWriter key("evopress.measurement.1");
+  key.Text(model_hash_);
+  key.Text(numeric_class_);
+  key.Text(data_sha256);
+  key.Int(sequence);
+  key.Text(phenotype);
+  return key.Sha256();
 }
 
 std::vector<v1::EvaluateTask> PackTasks(const v1::EvaluateTask& common,

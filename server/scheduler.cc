@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "proto/conversions.h"
-#include "server/sha256.h"
+#include "search/digest.h"
 
 namespace evopress::server {
 namespace {
@@ -266,10 +266,11 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   }
   JobRecord record;
   record.create_time_ns = absl::ToUnixNanos(absl::Now());
-  Sha256 sha;
-  sha.UpdateField(spec);
-  sha.UpdateField(absl::StrCat(record.create_time_ns, " ", created_++));
-  record.id = sha.HexDigest().substr(0, 16);
+  search::CanonicalWriter id("evopress.job.1");
+  id.Text(spec);
+  id.Int(record.create_time_ns);
+  id.Int(created_++);
+  record.id = id.Sha256().substr(0, 16);
   record.request_id = request.request_id();
   record.spec = spec;
   record.state = v1::Job::BUILDING;

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/conversions.h"
+#include "search/sha256.h"
 #include "server/scheduler.h"
-#include "server/sha256.h"
 
 namespace evopress::server {
 namespace {
@@ -197,7 +197,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
             ? runner->CheckResult(task, completion.result())
             : absl::InvalidArgumentError("neither result nor fault");
     if (valid.ok()) {
-      value = Sha256Hex(proto::DeterministicBytes(completion.result()));
+      value = search::Sha256Hex(proto::DeterministicBytes(completion.result()));
     } else {
       malformed.set_kind(v1::Fault::CRASH);
       malformed.set_message(

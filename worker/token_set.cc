@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::worker {
 namespace {
@@ -86,7 +86,7 @@ std::string TokenSet::Serialize() const {
   out += domain_;
   out.append(reinterpret_cast<const char*>(ids_.data()),
              ids_.size() * sizeof(int32_t));
-  const quant::Sha256Digest digest = quant::Sha256Of(out.data(), out.size());
+  const search::Sha256Digest digest = search::Sha256Of(out.data(), out.size());
   out.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   return out;
 }
@@ -122,7 +122,7 @@ absl::StatusOr<TokenSet> TokenSet::Parse(const std::string& bytes) {
         absl::StrCat(bytes.size(), " bytes where the header says ", expected));
   }
   const size_t body = bytes.size() - kDigestBytes;
-  const quant::Sha256Digest digest = quant::Sha256Of(bytes.data(), body);
+  const search::Sha256Digest digest = search::Sha256Of(bytes.data(), body);
   if (std::memcmp(digest.data(), bytes.data() + body, kDigestBytes) != 0) {
     return Corrupt("checksum does not match");
   }
@@ -155,7 +155,7 @@ absl::StatusOr<TokenSet> TokenSet::Slice(int64_t start, int64_t count) const {
 
 std::string TokenSet::ContentHash() const {
   const std::string bytes = Serialize();
-  return quant::ToHex(quant::Sha256Of(bytes.data(), bytes.size()));
+  return search::ToHex(search::Sha256Of(bytes.data(), bytes.size()));
 }
 
 }  // namespace evopress::worker

@@ -12,7 +12,7 @@
 #include "quant/gguf_checkpoint.h"
 #include "quant/gguf_names.h"
 #include "quant/gguf_writer.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 #include "tests/quant/test_files.h"
 
 namespace evopress::quant {
@@ -32,7 +32,8 @@ std::string HashOfTensor(const Checkpoint& checkpoint, const TensorInfo& info) {
   const absl::Status status =
       checkpoint.ReadF32(info.name, absl::MakeSpan(values));
   EXPECT_TRUE(status.ok()) << status;
-  return ToHex(Sha256Of(values.data(), values.size() * sizeof(float)));
+  return search::ToHex(
+      search::Sha256Of(values.data(), values.size() * sizeof(float)));
 }
 
 TEST(Checkpoint, EveryFormatGivesTheTensorsOfHuggingFace) {

@@ -10,7 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 #include "tests/quant/test_files.h"
 
 namespace evopress::quant {
@@ -73,8 +73,9 @@ TEST(Dequantize, EveryTypeHasTheBitsOfTheGgufPackage) {
                 golden["first"][i].get<std::string>())
           << i;
     }
-    EXPECT_EQ(ToHex(Sha256Of(out.data(), out.size() * sizeof(float))),
-              golden["sha256"].get<std::string>());
+    EXPECT_EQ(
+        search::ToHex(search::Sha256Of(out.data(), out.size() * sizeof(float))),
+        golden["sha256"].get<std::string>());
   }
 }
 

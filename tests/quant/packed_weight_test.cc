@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "quant/bit_packing.h"
 #include "quant/half.h"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::quant {
 namespace {
@@ -58,7 +58,8 @@ absl::Span<const uint8_t> BytesOf(const std::string& text) {
 // `text` with a trailer that fits: damage that only sense can find.
 std::string Resealed(std::string text) {
   text.resize(text.size() - 32);
-  const Sha256Digest digest = Sha256Of(text.data(), text.size());
+  const search::Sha256Digest digest =
+      search::Sha256Of(text.data(), text.size());
   text.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   return text;
 }

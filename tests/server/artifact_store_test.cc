@@ -59,8 +59,8 @@ TEST_F(ArtifactStoreTest, WhatIsPutIsReadBackAfterReopening) {
 }
 
 TEST_F(ArtifactStoreTest, WrongHashOrSizeLeavesNoTrace) {
-  const std::string right = Sha256Hex("bytes");
-  EXPECT_EQ(Write("bytes", Sha256Hex("other"), 5).code(),
+  const std::string right = search::Sha256Hex("bytes");
+  EXPECT_EQ(Write("bytes", search::Sha256Hex("other"), 5).code(),
             absl::StatusCode::kDataLoss);
   EXPECT_EQ(Write("bytes", right, 4).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Write("bytes", right, 6).code(), absl::StatusCode::kDataLoss);
@@ -72,7 +72,7 @@ TEST_F(ArtifactStoreTest, WrongHashOrSizeLeavesNoTrace) {
 }
 
 TEST_F(ArtifactStoreTest, TooBigIsRefusedBeforeTheFirstByte) {
-  const auto writer = store_->Create(Sha256Hex("x"), (1 << 20) + 1);
+  const auto writer = store_->Create(search::Sha256Hex("x"), (1 << 20) + 1);
   EXPECT_EQ(writer.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(writer.status().message()), HasSubstr("1048576"));
 }

@@ -498,7 +498,7 @@ TEST(Coordinator, LocalFilesAreArtifactsUntilTheyChange) {
   ASSERT_TRUE(coordinator.ok());
   const auto sha256 = (*coordinator)->RegisterLocalFile(file);
   ASSERT_TRUE(sha256.ok()) << sha256.status();
-  EXPECT_EQ(*sha256, Sha256Hex("weights"));
+  EXPECT_EQ(*sha256, search::Sha256Hex("weights"));
   const auto size = [&] {
     grpc::ClientContext context;
     v1::StatArtifactsRequest request;

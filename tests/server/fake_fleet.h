@@ -23,10 +23,10 @@
 #include "evopress/v1/jobs.grpc.pb.h"
 #include "evopress/v1/workers.grpc.pb.h"
 #include "proto/conversions.h"
+#include "search/sha256.h"
 #include "server/coordinator.h"
 #include "server/level_build.h"
 #include "server/measurement_plan.h"
-#include "server/sha256.h"
 
 namespace evopress::server {
 
@@ -65,11 +65,11 @@ inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
   v1::ModelRef::File& file = *spec.mutable_model()->add_files();
   file.set_name("model.gguf");
   file.set_size_bytes(static_cast<int64_t>(bytes[0].size()));
-  file.set_sha256(Sha256Hex(bytes[0]));
+  file.set_sha256(search::Sha256Hex(bytes[0]));
   // The canonical text of quant/model_hash.h.
-  spec.mutable_model()->set_hash(
-      Sha256Hex(absl::StrCat("evopress model 1\n", file.sha256(), " ",
-                             file.size_bytes(), " ", file.name(), "\n")));
+  spec.mutable_model()->set_hash(search::Sha256Hex(
+      absl::StrCat("evopress model 1\n", file.sha256(), " ", file.size_bytes(),
+                   " ", file.name(), "\n")));
   for (const char* kind : {"code_bits", "stored_bits"}) {
     spec.mutable_space()->add_cost_kinds()->set_name(kind);
   }
@@ -93,7 +93,7 @@ inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
   for (int i = 0; i < 3; ++i) {
     v1::TokenSetRef& set = *spec.add_data();
     set.set_role(roles[i]);
-    set.set_sha256(Sha256Hex(bytes[i + 1]));
+    set.set_sha256(search::Sha256Hex(bytes[i + 1]));
     set.set_sequences(i == 2 ? kHeldOut : kSequences);
     set.set_length(1024);
     set.set_domain(i == 2 ? "wiki" : "c4");
@@ -121,7 +121,7 @@ inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
 
 // What the fake model says: a number from the blobs' hashes.
 inline v1::SampleSums FakeSums(const std::string& what) {
-  const std::string digest = Sha256Hex(what);
+  const std::string digest = search::Sha256Hex(what);
   v1::SampleSums sums;
   sums.set_kl(std::stoul(digest.substr(0, 8), nullptr, 16) / 1e9);
   sums.set_topk_kl(sums.kl() / 3);
@@ -138,7 +138,7 @@ inline absl::Status Upload(const std::shared_ptr<grpc::Channel>& channel,
   v1::UploadArtifactResponse response;
   auto writer = stub->UploadArtifact(&context, &response);
   v1::UploadArtifactRequest message;
-  message.mutable_header()->set_sha256(sha256.empty() ? Sha256Hex(bytes)
+  message.mutable_header()->set_sha256(sha256.empty() ? search::Sha256Hex(bytes)
                                                       : sha256);
   message.mutable_header()->set_size_bytes(
       size < 0 ? static_cast<int64_t>(bytes.size()) : size);
@@ -166,7 +166,7 @@ inline v1::TaskResult FakeResult(const std::shared_ptr<grpc::Channel>& channel,
           const std::string bytes = absl::StrCat(layer, "@", level.name());
           EXPECT_TRUE(Upload(channel, bytes).ok());
           v1::LevelTable::Blob& blob = *level.add_blobs();
-          blob.set_sha256(Sha256Hex(bytes));
+          blob.set_sha256(search::Sha256Hex(bytes));
           blob.set_size_bytes(static_cast<int64_t>(bytes.size()));
           blob.set_relative_error(0.1);
         }

@@ -10,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 namespace evopress::worker {
 namespace {
@@ -55,8 +55,8 @@ std::unique_ptr<Tokenizer> MakeOrDie(const quant::TokenizerSource& source) {
 }
 
 std::string DigestOf(const std::vector<int32_t>& ids) {
-  return quant::ToHex(
-      quant::Sha256Of(ids.data(), ids.size() * sizeof(int32_t)));
+  return search::ToHex(
+      search::Sha256Of(ids.data(), ids.size() * sizeof(int32_t)));
 }
 
 void ExpectCases(const Tokenizer& tokenizer, const Json& golden) {

@@ -1,8 +1,8 @@
-#include "quant/sha256.h"
+#include "search/sha256.h"
 
 #include <openssl/evp.h>
 
-namespace evopress::quant {
+namespace evopress::search {
 
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -42,4 +42,8 @@ std::string ToHex(const Sha256Digest& digest) {
   return hex;
 }
 
-}  // namespace evopress::quant
+std::string Sha256Hex(absl::string_view bytes) {
+  return ToHex(Sha256Of(bytes.data(), bytes.size()));
+}
+
+}  // namespace evopress::search

@@ -1,7 +1,7 @@
 // SHA-256 of bytes that arrive in pieces: names of blobs and trailers of
 // files. Thread-compatible.
-#ifndef EVOPRESS_QUANT_SHA256_H_
-#define EVOPRESS_QUANT_SHA256_H_
+#ifndef EVOPRESS_SEARCH_SHA256_H_
+#define EVOPRESS_SEARCH_SHA256_H_
 
 #include <array>
 #include <cstddef>
@@ -9,7 +9,9 @@
 #include <memory>
 #include <string>
 
-namespace evopress::quant {
+#include "absl/strings/string_view.h"
+
+namespace evopress::search {
 
 using Sha256Digest = std::array<uint8_t, 32>;
 
@@ -35,6 +37,9 @@ Sha256Digest Sha256Of(const void* data, size_t size);
 // 64 lower-case hex digits.
 std::string ToHex(const Sha256Digest& digest);
 
-}  // namespace evopress::quant
+// ToHex(Sha256Of(bytes)).
+std::string Sha256Hex(absl::string_view bytes);
 
-#endif  // EVOPRESS_QUANT_SHA256_H_
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_SHA256_H_
