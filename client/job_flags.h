@@ -37,7 +37,7 @@ struct StrategyFlags {
 struct JobFlags {
   DataFlags data;
   StrategyFlags strategy;
-  std::string menu = "gptq:2-6:g64";
+  std::string menu = "gptq:2-6:g64:actorder:search";
   std::string group = "size";
   BudgetOptions budget;
   std::string display_name;

@@ -30,7 +30,7 @@ inline constexpr int kStoredBits = 1;
 inline constexpr int kModelBits = 2;
 
 struct SpaceOptions {
-  std::string menu = "gptq:2-6:g64";
+  std::string menu = "gptq:2-6:g64:actorder:search";
   search::GroupRule group = search::GroupRule::kSize;
 };
 

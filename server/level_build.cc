@@ -43,22 +43,28 @@ std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec) {
   for (const v1::TokenSetRef& set : spec.data()) {
     if (set.role() == v1::TokenSetRef::STATISTICS) statistics = &set;
   }
-  std::map<int, std::vector<const v1::Unit*>> chunks;
+  std::map<int, std::vector<const v1::Unit*>> blocks;
   for (const v1::Unit& unit : spec.space().units()) {
     const bool any = std::any_of(
         unit.menu().begin(), unit.menu().end(),
         [](const v1::LevelChoice& level) { return NeedsBlob(level.name()); });
     if (!any) continue;
-    const int block = BlockOf(unit.name());
-    chunks[block < 0 ? kOutsideBlocks : block / kBlocksPerBuildTask].push_back(
-        &unit);
+    blocks[BlockOf(unit.name())].push_back(&unit);
+  }
+  std::vector<std::vector<const v1::Unit*>> chunks;
+  int64_t weights = 0;
+  for (const auto& [block, units] : blocks) {
+    if (chunks.empty() || weights >= kWeightsPerBuildTask) {
+      chunks.emplace_back();
+      weights = 0;
+    }
+    for (const v1::Unit* unit : units) {
+      chunks.back().push_back(unit);
+      weights += unit->weights();
+    }
   }
   std::vector<v1::BuildTask> tasks;
-  for (auto& [chunk, units] : chunks) {
-    std::stable_sort(units.begin(), units.end(),
-                     [](const v1::Unit* a, const v1::Unit* b) {
-                       return BlockOf(a->name()) < BlockOf(b->name());
-                     });
+  for (const std::vector<const v1::Unit*>& units : chunks) {
     v1::BuildTask& task = tasks.emplace_back();
     task.set_step(kStep);
     *task.mutable_model() = spec.model();

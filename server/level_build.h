@@ -13,13 +13,14 @@
 
 namespace evopress::server {
 
-// Transformer blocks whose units one build task makes. A constant, so that
-// tasks do not depend on the fleet.
-inline constexpr int kBlocksPerBuildTask = 10;
+// A build task takes whole transformer blocks until they hold this many
+// weights. Capturing inputs of block N runs the model up to there, so fewer
+// tasks mean less work in all; the bound keeps the captured statistics of a
+// task at some gigabytes. A constant, so that tasks do not depend on the fleet.
+inline constexpr int64_t kWeightsPerBuildTask = int64_t{1} << 30;
 
-// One task per chunk of units, in the order of their blocks ("layers.<N>.";
-// units outside any block come first). Units with nothing to compress appear
-// in none.
+// Tasks in the order of the blocks ("layers.<N>."; units outside any block
+// come first). Units with nothing to compress appear in none.
 std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec);
 
 // Names the same work in every job: the hash of task and numeric class.

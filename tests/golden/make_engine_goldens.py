@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Makes the goldens of the inference engine with transformers in float32.
 
-    make_engine_goldens.py tiny OUT_DIR
+    make_engine_goldens.py tiny OUT_DIR [SEED]
         tests/golden/engine/: randomly initialized two-layer models, saved in
-        bfloat16, and nll.json with the loss of every position.
+        bfloat16, and nll.json with the loss of every position. Without a seed,
+        weights are larger than usual, so that every part matters; with one,
+        they are as transformers initializes them.
     make_engine_goldens.py smollm2 MODEL.gguf TEXT_DIR OUT.json
         the real model's token ids and mean losses on held-out text.
 
@@ -53,15 +55,15 @@ def position_losses(model, ids):
     return -logp.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
-def make_tiny(out):
+def make_tiny(out, first_seed):
     import transformers
     os.makedirs(out, exist_ok=True)
     goldens = {}
-    for seed, (name, config) in enumerate(tiny_configs()):
+    for seed, (name, config) in enumerate(tiny_configs(), start=100 * (first_seed or 0)):
         torch.manual_seed(seed)
         model = transformers.AutoModelForCausalLM.from_config(
             config, attn_implementation="eager").float().eval()
-        for key, p in model.named_parameters():
+        for key, p in model.named_parameters() if first_seed is None else ():
             if "norm" in key:
                 p.data.uniform_(-0.3, 0.3)
                 if config.model_type != "gemma3_text":
@@ -118,8 +120,8 @@ def make_smollm2(gguf, texts, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[1] == "tiny":
-        make_tiny(sys.argv[2])
+    if len(sys.argv) in (3, 4) and sys.argv[1] == "tiny":
+        make_tiny(sys.argv[2], int(sys.argv[3]) if len(sys.argv) == 4 else None)
     elif len(sys.argv) == 5 and sys.argv[1] == "smollm2":
         make_smollm2(*sys.argv[2:])
     else:

@@ -12,6 +12,7 @@ and the hashes of their tensors in Hugging Face's layout.
 import hashlib
 import json
 import pathlib
+import sys
 
 import gguf
 import numpy as np
@@ -43,9 +44,9 @@ def splitmix_bytes(seed, size):
     return np.frombuffer(z.astype("<u8").tobytes(), np.uint8)[:size].copy()
 
 
-def make_blocks(qtype):
+def make_blocks(qtype, seed):
     size = gguf.GGML_QUANT_SIZES[qtype][1]
-    blocks = splitmix_bytes(int(qtype), BLOCKS * size).reshape(BLOCKS, size)
+    blocks = splitmix_bytes(int(qtype) + 1000 * seed, BLOCKS * size).reshape(BLOCKS, size)
     for offset in SCALES.get(qtype.name, []):
         is_nan = (blocks[:, offset + 1] & 0x7C) == 0x7C
         blocks[is_nan, offset + 1] &= 0xBF
@@ -63,14 +64,15 @@ def sha(array):
         np.ascontiguousarray(array, "<f4").tobytes()).hexdigest()
 
 
-def block_goldens():
+def block_goldens(seed=0):
     types = [T.F32, T.F16] + sorted(gguf.quants._type_traits)
     result = {}
     for qtype in types:
-        out = gguf.quants.dequantize(make_blocks(qtype), qtype).reshape(-1)
+        out = gguf.quants.dequantize(make_blocks(qtype, seed), qtype).reshape(-1)
         assert out.dtype == np.float32 and not np.isnan(out).any(), qtype
         result[qtype.name] = {
             "blocks": BLOCKS,
+            "seed": seed,
             "sha256": sha(out),
             "first": ["%08x" % v for v in out[:20].view(np.uint32)],
         }
@@ -239,4 +241,9 @@ def main():
     (HERE / "tiny_models.json").write_text(json.dumps(models, indent=1) + "\n")
 
 
-main()
+# With a file and a seed: only the blocks, of that seed, to that file.
+if len(sys.argv) == 3:
+    pathlib.Path(sys.argv[1]).write_text(
+        json.dumps(block_goldens(int(sys.argv[2])), indent=1) + "\n")
+else:
+    main()

@@ -21,7 +21,12 @@
 namespace evopress::worker {
 
 inline std::string GoldenPath(const std::string& name) {
-  return std::string(EVOPRESS_SOURCE_DIR) + "/tests/golden/engine/" + name;
+  // tests/show.sh makes goldens of its own, from other seeds.
+  const char* const other = std::getenv("EVOPRESS_ENGINE_GOLDENS");
+  return (other != nullptr
+              ? std::string(other)
+              : std::string(EVOPRESS_SOURCE_DIR) + "/tests/golden/engine") +
+         "/" + name;
 }
 
 inline nlohmann::json ReadGolden(const std::string& name) {

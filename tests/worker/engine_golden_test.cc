@@ -60,11 +60,16 @@ TEST_P(TinyModel, LosesAsMuchAsInTransformersAtEveryPosition) {
     const std::vector<double> got =
         PositionLossesOf(**evaluator, sample["tokens"]);
     ASSERT_EQ(got.size(), want.size());
-    // Rounding factors to bfloat16 costs these tiny, wild models some; float32
-    // shows whether the architecture is right.
+    // Rounding factors to bfloat16 costs the committed models some, whose large
+    // weights make attention sharp; float32 shows whether the architecture is
+    // right. Models as transformers initializes them must do better.
     const bool exact = DetectArithmetic() == Arithmetic::kF32;
+    const double bound =
+        std::getenv("EVOPRESS_ENGINE_GOLDENS") ? 0.9999 : 0.9998;
+    std::printf("%s: mean %.5f of %.5f, correlation %.7f\n", GetParam().c_str(),
+                Mean(got), Mean(want), Correlation(got, want));
     EXPECT_NEAR(Mean(got), Mean(want), (exact ? 1e-4 : 0.02) * Mean(want));
-    EXPECT_GT(Correlation(got, want), exact ? 0.9999999 : 0.9998);
+    EXPECT_GT(Correlation(got, want), exact ? 0.9999999 : bound);
   }
 }
 
