@@ -337,7 +337,7 @@ def damaged_inputs(data):
     folder.mkdir()
     rng = random.Random(data.seed)
     cases = []
-    common = ["--text", data.text("c4"), "--target-bits", 3, "--data", folder / "store",
+    common = ["--text", data.text("c4"), "--data", folder / "store",
               "--out", folder / "out", "--strategy", "uniform", "--statistics-tokens", 2048]
     original = data.model.read_bytes() if data.model.is_file() else b""
     for i in range(12 if original else 0):
@@ -351,10 +351,11 @@ def damaged_inputs(data):
             bad.write_bytes(bytes(changed))
         cases.append((bad.name, ["inspect", bad]))
     cases += [
-        ("no such model", ["search", folder / "missing.gguf", *common]),
-        ("impossible budget", ["search", data.model, *common, "--target-bits", 1]),
+        ("no such model", ["search", folder / "missing.gguf", *common, "--target-bits", 3]),
+        ("impossible budget", ["search", data.model, *common, "--menu", "gptq:2-6:g64",
+                               "--target-bits", 1]),
         ("unknown flag", ["search", data.model, "--frobnicate"]),
-        ("unknown level", ["search", data.model, *common, "--menu", "magic:b3"]),
+        ("unknown level", ["search", data.model, *common, "--target-bits", 3, "--menu", "magic:b3"]),
     ]
     unknown = folder / "unknown.txt"
     unknown.write_text("model.layers.999.self_attn.q_proj: 3\n")
@@ -365,7 +366,7 @@ def damaged_inputs(data):
         code, _, stderr = run(EVOPRESS, *args, check=False, timeout=300)
         clear = code in (1, 2) and len(stderr.strip()) > 10
         if name == "impossible budget":
-            clear = clear and code == 2 and "2" in stderr and "6" in stderr
+            clear = clear and code == 2 and "2.000 to 6.000" in stderr
         if not clear:
             bad.append(f"{name} (exit {code})")
     return Outcome(not bad, f"{len(cases)} inputs, unclear: {', '.join(bad) or 'none'}", "none")

@@ -54,7 +54,7 @@ absl::StatusOr<Json> Tokenize(const std::vector<std::string>& args) {
   if (!model.ok()) return model.status();
   auto tokenizer = worker::Tokenizer::Make((*model)->tokenizer());
   if (!tokenizer.ok()) return tokenizer.status();
-  auto ids = (*tokenizer)->Encode(ReadAll(args[1]), /*parse_special=*/false);
+  auto ids = (*tokenizer)->Encode(ReadAll(args[1]), /*parse_special=*/true);
   if (!ids.ok()) return ids.status();
   std::ofstream out(args[2], std::ios::binary);
   out.write(reinterpret_cast<const char*>(ids->data()),
