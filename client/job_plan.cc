@@ -42,11 +42,8 @@ absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
   return false;
 }
 
-std::string RequestId(v1::JobSpec spec) {
-  spec.clear_labels();
-  spec.clear_display_name();
-  spec.mutable_model()->clear_display_name();
-  return search::Sha256Hex(proto::DeterministicBytes(spec));
+std::string RequestId(const v1::JobSpec& spec) {
+  return search::Sha256Hex(proto::IdentityBytes(spec));
 }
 
 // Model, space, data: what all jobs share. The strategy comes later.

@@ -311,6 +311,13 @@ std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
+std::string IdentityBytes(v1::JobSpec spec) {
+  spec.clear_labels();
+  spec.clear_display_name();
+  spec.mutable_model()->clear_display_name();
+  return DeterministicBytes(spec);
+}
+
 bool IsSha256(const std::string& text) {
   if (text.size() != 64) return false;
   for (const char c : text) {

@@ -37,6 +37,10 @@ absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message);
 // The same bytes for equal messages, on every machine of one protobuf version.
 std::string DeterministicBytes(const google::protobuf::MessageLite& message);
 
+// The canonical bytes of a job spec without what is only for people (names and
+// labels): equal for jobs that compute and report the same.
+std::string IdentityBytes(v1::JobSpec spec);
+
 // True for 64 lower-case hex digits.
 bool IsSha256(const std::string& text);
 

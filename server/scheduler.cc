@@ -247,7 +247,10 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   const auto known = by_request_.find(request.request_id());
   if (!request.request_id().empty() && known != by_request_.end()) {
     const Entry& entry = jobs_.at(known->second);
-    if (entry.record.spec != spec) {
+    v1::JobSpec earlier;
+    if (!earlier.ParseFromString(entry.record.spec) ||
+        proto::IdentityBytes(std::move(earlier)) !=
+            proto::IdentityBytes(request.spec())) {
       return absl::AlreadyExistsError(absl::StrCat(
           "request_id \"", request.request_id(),
           "\" was used for another spec by jobs/", entry.record.id));

@@ -292,6 +292,11 @@ TEST(Coordinator, TheSameRequestIdMakesOneJob) {
     ASSERT_TRUE(Create(channel, SmallSpec(), &first, "id-1").ok());
     ASSERT_TRUE(Create(channel, SmallSpec(), &second, "id-1").ok());
     EXPECT_EQ(first.name(), second.name());
+    v1::JobSpec renamed = SmallSpec();
+    renamed.set_display_name("the same file by another path");
+    (*renamed.mutable_labels())["command"] = "evopress search ./model.gguf";
+    ASSERT_TRUE(Create(channel, renamed, &second, "id-1").ok());
+    EXPECT_EQ(first.name(), second.name());
     EXPECT_EQ(Create(channel, SmallSpec(2), &second, "id-1").error_code(),
               grpc::StatusCode::ALREADY_EXISTS);
   }

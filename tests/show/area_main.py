@@ -99,7 +99,7 @@ def perplexity(data):
     got = evopress("eval", data.model, "--text", f"wiki={data.text('wiki')}",
                    "--text-tokens", ids.size, "--sequence-length", LENGTH,
                    "--data", data.work / "store")
-    ours = next(r for r in got["rows"] if r["name"] == "reference")["held_out"][0]["perplexity"]
+    ours = next(r for r in got["results"]["rows"] if r["name"] == "reference")["held_out"][0]["perplexity"]
     off = abs(ours / expected - 1)
     return Outcome(off <= 0.005, f"{ours:.4f} against {expected:.4f}: {100 * off:.3f} % "
                    f"({len(ids)} sequences)", "0.5 %")
