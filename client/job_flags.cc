@@ -126,6 +126,17 @@ void AddLocalFlags(CLI::App& app, LocalFlags& flags) {
                  "evopress-evaluator-cpu beside this program)");
 }
 
+void AddExportFlags(CLI::App& app, ExportOptions& options) {
+  app.add_option("--for", options.formats,
+                 "Formats to write: evopress, json, hf")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  app.add_option("--dtype", options.dtype, "hf: float32, float16 or bfloat16")
+      ->capture_default_str();
+  app.add_flag("--force", options.force, "Replace an earlier result in --out");
+}
+
 void AddServerFlag(CLI::App& app, std::string& server) {
   app.add_option("--server", server,
                  "Address of the coordinator, host:port or unix:PATH")

@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "client/export_job.h"
 #include "client/space_builder.h"
 #include "search/strategy_options.h"
 
@@ -56,6 +57,8 @@ void AddDataFlags(CLI::App& app, DataFlags& flags);
 void AddMenuFlags(CLI::App& app, JobFlags& flags);
 void AddJobFlags(CLI::App& app, JobFlags& flags);
 void AddLocalFlags(CLI::App& app, LocalFlags& flags);
+// How a finished job is written; --out is the command's own.
+void AddExportFlags(CLI::App& app, ExportOptions& options);
 void AddServerFlag(CLI::App& app, std::string& server);
 void AddJsonFlag(CLI::App& app, bool& json);
 

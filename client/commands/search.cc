@@ -72,18 +72,7 @@ void AddSearchCommand(CLI::App& app, RunCommand& run) {
   AddLocalFlags(*command, flags->local);
   command->add_option("--out", flags->output.out, "Directory for the result")
       ->required();
-  command
-      ->add_option("--for", flags->output.formats,
-                   "Formats to write: evopress, json, hf")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  command
-      ->add_option("--dtype", flags->output.dtype,
-                   "hf: float32, float16 or bfloat16")
-      ->capture_default_str();
-  command->add_flag("--force", flags->output.force,
-                    "Replace an earlier result in --out");
+  AddExportFlags(*command, flags->output);
   AddJsonFlag(*command, flags->json);
   command->callback([flags, &run] {
     run = [flags] { return ReportError(RunSearch(*flags), flags->json); };

@@ -108,18 +108,7 @@ void AddSubmitCommand(CLI::App& app, RunCommand& run) {
                     "Stay and show progress and result");
   command->add_option("--out", flags->output.out,
                       "Wait and write the result here");
-  command
-      ->add_option("--for", flags->output.formats,
-                   "Formats to write: evopress, json, hf")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  command
-      ->add_option("--dtype", flags->output.dtype,
-                   "hf: float32, float16 or bfloat16")
-      ->capture_default_str();
-  command->add_flag("--force", flags->output.force,
-                    "Replace an earlier result in --out");
+  AddExportFlags(*command, flags->output);
   AddJsonFlag(*command, flags->json);
   command->callback([flags, &run] {
     run = [flags] { return ReportError(RunSubmit(*flags), flags->json); };
