@@ -6,6 +6,7 @@
 #include "client/export_evopress.h"
 #include "client/export_hf.h"
 #include "client/export_json.h"
+#include "client/export_picture.h"
 #include "client/output_dir.h"
 
 namespace evopress::client {
@@ -47,6 +48,7 @@ absl::Status ExportJob(const ExportInput& input, const FetchArtifact& fetch,
     hf.model_path = options.model_path;
     if (absl::Status s = ExportHf(input, fetch, hf, **out); !s.ok()) return s;
   }
+  if (absl::Status s = ExportPicture(input, **out); !s.ok()) return s;
   if (absl::Status s = ExportJson(input, **out); !s.ok()) return s;
   return (*out)->Commit();
 }

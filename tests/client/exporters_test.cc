@@ -8,6 +8,7 @@
 #include "client/export_input.h"
 #include "client/export_job.h"
 #include "client/export_json.h"
+#include "client/export_picture.h"
 #include "client/job_plan.h"
 #include "client/space_builder.h"
 #include "proto/conversions.h"
@@ -166,6 +167,19 @@ TEST_F(Exporters, RecipeHoldsExactCostsAndErrorBars) {
   const auto job = ReadExportedJob(tmp_ / "out");
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(proto::DeterministicBytes(*job), proto::DeterministicBytes(job_));
+}
+
+TEST_F(Exporters, ThePictureHasACellForEveryLayerWithItsBits) {
+  const std::string svg = DrawAssignment(space_, assignment_, "a <title>");
+  EXPECT_THAT(svg, HasSubstr("a &lt;title&gt;"));
+  for (size_t u = 0; u < space_.units.size(); ++u) {
+    const auto& choice = space_.units[u].menu[assignment_.levels[u]];
+    const double bits =
+        static_cast<double>(choice.costs[kCodeBits]) / space_.units[u].weights;
+    EXPECT_THAT(
+        svg, HasSubstr(absl::StrCat("<title>", space_.units[u].name, ": ",
+                                    choice.name, ", ", bits, " bits</title>")));
+  }
 }
 
 TEST_F(Exporters, HfWeightsAreTheDequantizedLevelsBitForBit) {

@@ -1,0 +1,176 @@
+#include "client/export_picture.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "client/space_builder.h"
+
+namespace evopress::client {
+namespace {
+
+constexpr int kCell = 24;
+constexpr int kLeft = 112;
+constexpr int kTop = 56;
+constexpr int kNoBlock = -1;
+
+struct Cell {
+  int block = kNoBlock;
+  int row = 0;
+  double bits = 0;
+  std::string layer;
+  std::string level;
+};
+
+struct Grid {
+  std::vector<Cell> cells;
+  std::vector<std::string> rows;
+  std::vector<int> blocks;  // one a column
+};
+
+// "model.layers.3.mlp.up_proj" is the row "mlp.up_proj" of block 3.
+std::pair<int, std::string> BlockAndKind(const std::string& layer) {
+  const std::vector<std::string> parts = absl::StrSplit(layer, '.');
+  for (size_t i = 0; i < parts.size(); ++i) {
+    int block = 0;
+    if (absl::SimpleAtoi(parts[i], &block) && block >= 0) {
+      return {block, absl::StrJoin(parts.begin() + i + 1, parts.end(), ".")};
+    }
+  }
+  return {kNoBlock, layer};
+}
+
+Grid MakeGrid(const search::SearchSpace& space,
+              const search::Assignment& assignment) {
+  Grid grid;
+  std::map<std::string, int> row_of;
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const search::Unit& unit = space.units[u];
+    const search::LevelChoice& choice = unit.menu[assignment.levels[u]];
+    for (const std::string& layer : unit.layers) {
+      Cell cell;
+      std::string name;
+      std::tie(cell.block, name) = BlockAndKind(layer);
+      const auto [it, inserted] = row_of.try_emplace(name, grid.rows.size());
+      if (inserted) grid.rows.push_back(name);
+      cell.row = it->second;
+      if (choice.costs.size() > kCodeBits && unit.weights > 0) {
+        cell.bits = static_cast<double>(choice.costs[kCodeBits]) / unit.weights;
+      }
+      cell.layer = layer;
+      cell.level = choice.name;
+      grid.blocks.push_back(cell.block);
+      grid.cells.push_back(std::move(cell));
+    }
+  }
+  std::sort(grid.blocks.begin(), grid.blocks.end());
+  grid.blocks.erase(std::unique(grid.blocks.begin(), grid.blocks.end()),
+                    grid.blocks.end());
+  return grid;
+}
+
+std::string Escape(const std::string& text) {
+  return absl::StrReplaceAll(
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+}
+
+// From pale sand to deep blue.
+std::string Color(double share) {
+  constexpr std::array<std::array<double, 3>, 4> kStops = {
+      {{253, 240, 213}, {142, 202, 190}, {42, 120, 160}, {16, 42, 82}}};
+  const double at = std::clamp(share, 0.0, 1.0) * (kStops.size() - 1);
+  const size_t stop = std::min<size_t>(at, kStops.size() - 2);
+  std::array<int, 3> rgb;
+  for (int c = 0; c < 3; ++c) {
+    rgb[c] = static_cast<int>(
+        kStops[stop][c] +
+        (at - stop) * (kStops[stop + 1][c] - kStops[stop][c]) + 0.5);
+  }
+  return absl::StrFormat("#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
+}
+
+std::string Text(double x, double y, absl::string_view anchor,
+                 absl::string_view fill, int size, const std::string& text) {
+  return absl::StrFormat(
+      "<text x=\"%g\" y=\"%g\" text-anchor=\"%s\" fill=\"%s\" "
+      "font-size=\"%d\">%s</text>\n",
+      x, y, anchor, fill, size, Escape(text));
+}
+
+}  // namespace
+
+std::string DrawAssignment(const search::SearchSpace& space,
+                           const search::Assignment& assignment,
+                           const std::string& title) {
+  const Grid grid = MakeGrid(space, assignment);
+  double most = 0;
+  double least = grid.cells.empty() ? 0 : grid.cells[0].bits;
+  for (const Cell& cell : grid.cells) {
+    most = std::max(most, cell.bits);
+    least = std::min(least, cell.bits);
+  }
+  const int width =
+      kLeft + kCell * std::max<int>(grid.blocks.size(), 16) + kCell;
+  const int height = kTop + kCell * (grid.rows.size() + 1);
+  std::string svg = absl::StrFormat(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+      "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\">\n"
+      "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+      width, height, width, height);
+  absl::StrAppend(&svg, Text(kCell / 2, 22, "start", "#102a52", 14, title));
+  for (size_t c = 0; c < grid.blocks.size(); ++c) {
+    const std::string label =
+        grid.blocks[c] == kNoBlock ? "other" : absl::StrCat(grid.blocks[c]);
+    absl::StrAppend(&svg, Text(kLeft + kCell * (c + 0.5), kTop - 8, "middle",
+                               "#555555", 10, label));
+  }
+  for (size_t r = 0; r < grid.rows.size(); ++r) {
+    const auto name = absl::StripPrefix(
+        absl::StripPrefix(grid.rows[r], "self_attn."), "mlp.");
+    absl::StrAppend(&svg, Text(kLeft - 8, kTop + kCell * (r + 0.66), "end",
+                               "#333333", 11, std::string(name)));
+  }
+  for (const Cell& cell : grid.cells) {
+    const size_t column =
+        std::lower_bound(grid.blocks.begin(), grid.blocks.end(), cell.block) -
+        grid.blocks.begin();
+    const double share =
+        most > least ? (cell.bits - least) / (most - least) : 0.5;
+    const double x = kLeft + kCell * column;
+    const double y = kTop + kCell * cell.row;
+    absl::StrAppendFormat(
+        &svg,
+        "<g><title>%s: %s, %.4g bits</title><rect x=\"%g\" y=\"%g\" "
+        "width=\"%d\" height=\"%d\" rx=\"3\" fill=\"%s\"/>\n",
+        Escape(cell.layer), Escape(cell.level), cell.bits, x + 1, y + 1,
+        kCell - 2, kCell - 2, Color(share));
+    absl::StrAppend(&svg,
+                    Text(x + kCell / 2.0, y + kCell * 0.66, "middle",
+                         share > 0.45 ? "white" : "#102a52", 10,
+                         absl::StrFormat("%.3g", cell.bits)),
+                    "</g>\n");
+  }
+  absl::StrAppend(&svg, "</svg>\n");
+  return svg;
+}
+
+absl::Status ExportPicture(const ExportInput& input, OutputDir& out) {
+  const std::string title = absl::StrCat(
+      input.job.spec().model().display_name(), ", ", input.candidate.name(),
+      ": code bits per weight of every layer, block by block");
+  return out.Write(kPictureFile,
+                   DrawAssignment(input.space, input.assignment, title));
+}
+
+}  // namespace evopress::client
