@@ -10,6 +10,8 @@ evopress_test(worker/evaluator_test evopress_worker_engine)
 add_dependencies(worker_evaluator_test evopress-evaluator-cpu)
 add_executable(engine_bench ${CMAKE_CURRENT_SOURCE_DIR}/bench/engine_bench.cc)
 target_link_libraries(engine_bench PRIVATE evopress_worker_engine)
+add_executable(matmul_limit ${CMAKE_CURRENT_SOURCE_DIR}/bench/matmul_limit.cc)
+target_link_libraries(matmul_limit PRIVATE evopress_worker_engine DNNL::dnnl OpenMP::OpenMP_CXX)
 evopress_test(worker/evaluator_protocol_test evopress_worker_engine)
 evopress_test(worker/engine_ops_test evopress_worker_engine)
 # The same promises hold in the float32 class of processors without bf16.

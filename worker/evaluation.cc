@@ -121,6 +121,7 @@ absl::StatusOr<Engine::Teachers> Engine::Teach(const Samples& samples,
       made[s]->final = FinalNorm(absl::Span<const float>(
           states[0].hidden.data() + row * dims, rows * dims));
       made[s]->positions.resize(unknown[s]->size() - 1);
+      made[s]->mean_rows.resize(made[s]->positions.size() * dims);
       for (int64_t r = 0; r + 1 < int64_t(unknown[s]->size());
            r += kPanelRows) {
         panels.emplace_back(s, r);
@@ -132,7 +133,8 @@ absl::StatusOr<Engine::Teachers> Engine::Teach(const Samples& samples,
       auto positions =
           absl::MakeSpan(made[s]->positions).subspan(first, kPanelRows);
       return model_.head->Teach(made[s]->final.data() + first * row_bytes,
-                                options_.top_k, positions);
+                                options_.top_k, positions,
+                                made[s]->mean_rows.data() + first * dims);
     });
     if (!status.ok()) return status;
     for (size_t s = 0; s < unknown.size(); ++s) {
@@ -151,8 +153,8 @@ absl::Status Engine::Compare(
     absl::Span<const AlignedVector<uint8_t>> students, const Samples& samples,
     const Teachers& teachers,
     std::vector<std::vector<search::SampleSums>>& sums) {
-  const int64_t row_bytes =
-      model_.architecture.hidden * ElementBytes(model_.arithmetic);
+  const int64_t dims = model_.architecture.hidden;
+  const int64_t row_bytes = dims * ElementBytes(model_.arithmetic);
   struct Panel {
     size_t sample;
     int64_t first_row;        // in the sample
@@ -176,9 +178,10 @@ absl::Status Engine::Compare(
       inputs.push_back(student.data() + panel.first_state_row * row_bytes);
     }
     return model_.head->Compare(
-        teacher.final.data() + panel.first_row * row_bytes,
-        absl::MakeConstSpan(teacher.positions)
-            .subspan(panel.first_row, kPanelRows),
+        {.final = teacher.final.data() + panel.first_row * row_bytes,
+         .mean_rows = teacher.mean_rows.data() + panel.first_row * dims,
+         .positions = absl::MakeConstSpan(teacher.positions)
+                          .subspan(panel.first_row, kPanelRows)},
         inputs,
         absl::MakeConstSpan(*samples[panel.sample])
             .subspan(panel.first_row + 1, kPanelRows),

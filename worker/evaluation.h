@@ -45,6 +45,9 @@ class Engine {
       const std::vector<std::vector<int32_t>>& samples,
       const std::vector<std::string>& layers, const Progress& progress);
 
+  // Thread time spent so far on unpacking levels and laying them out.
+  double prepare_seconds() const { return weights_.prepare_seconds(); }
+
   // For tests: compute every assignment by itself.
   void set_share_prefixes(bool share) { share_prefixes_ = share; }
 

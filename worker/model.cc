@@ -119,8 +119,7 @@ absl::StatusOr<Model> LoadModel(const std::string& path, Arithmetic arithmetic,
   }
   // Packing goes through oneDNN, which must see one OpenMP thread.
   absl::Status status = arena.ForEach(1, [&](int64_t) -> absl::Status {
-    auto head = LossHead::Create(arithmetic, *table, a.vocab, a.hidden,
-                                 a.final_softcap);
+    auto head = LossHead::Create(arithmetic, *table, a.vocab, a.hidden);
     if (!head.ok()) return head.status();
     model.head = *std::move(head);
     return absl::OkStatus();

@@ -5,9 +5,9 @@
 namespace evopress::worker {
 
 int64_t TeacherStates::bytes() const {
-  int64_t total = final.size();
+  int64_t total = final.size() + mean_rows.size() * sizeof(float);
   for (const TeacherPosition& p : positions) {
-    total += sizeof(p) + p.top.size() * (sizeof(int32_t) + sizeof(float));
+    total += sizeof(p) + p.top.size() * (sizeof(int32_t) + 2 * sizeof(float));
   }
   return total;
 }

@@ -1,7 +1,7 @@
 // worker/teacher_cache.h
 // What the uncompressed model makes of a sample: final hidden states and, for
 // each position, what the losses need of its distribution. Logits are not
-// kept: they are recomputed from the hidden states, chunk by chunk.
+// kept, nor needed again.
 #ifndef EVOPRESS_WORKER_TEACHER_CACHE_H_
 #define EVOPRESS_WORKER_TEACHER_CACHE_H_
 
@@ -20,6 +20,7 @@ namespace evopress::worker {
 struct TeacherStates {
   AlignedVector<uint8_t> final;  // PaddedRows(n) rows after the final norm
   std::vector<TeacherPosition> positions;  // n - 1
+  AlignedVector<float> mean_rows;          // n - 1 (ops/loss_head.h)
 
   int64_t bytes() const;
 };

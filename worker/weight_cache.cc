@@ -1,5 +1,6 @@
 #include "worker/weight_cache.h"
 
+#include <chrono>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,9 +19,13 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> WeightCache::Get(
       return it->second.matrix;
     }
   }
+  const auto begin = std::chrono::steady_clock::now();
   auto matrix = Prepare(linear, blob);
   if (!matrix.ok()) return matrix;
+  const std::chrono::duration<double> seconds =
+      std::chrono::steady_clock::now() - begin;
   const std::lock_guard<std::mutex> lock(mutex_);
+  prepare_seconds_ += seconds.count();
   if (entries_.contains(key)) return entries_[key].matrix;
   uses_.push_front(key);
   entries_[key] = {*matrix, uses_.begin()};
@@ -32,6 +37,11 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> WeightCache::Get(
     uses_.pop_back();
   }
   return matrix;
+}
+
+double WeightCache::prepare_seconds() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return prepare_seconds_;
 }
 
 absl::StatusOr<std::shared_ptr<const PackedMatrix>> WeightCache::Prepare(

@@ -32,6 +32,9 @@ class WeightCache {
   absl::StatusOr<std::shared_ptr<const PackedMatrix>> Get(
       const LinearSpec& linear, const std::string& blob);
 
+  // Thread time spent so far on unpacking and laying out.
+  double prepare_seconds() const;
+
  private:
   using Key = std::pair<std::string, std::string>;  // layer, blob
   struct Entry {
@@ -44,10 +47,11 @@ class WeightCache {
 
   const Model& model_;
   const int64_t limit_bytes_;
-  std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows
   std::map<Key, Entry> entries_;
   std::list<Key> uses_;  // most recent first
   int64_t bytes_ = 0;
+  double prepare_seconds_ = 0;
 };
 
 }  // namespace evopress::worker

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "worker/ops/top_k.h"
 #include "worker/ops/vector_math.h"
 
 namespace evopress::worker {
@@ -25,108 +26,77 @@ float MaxOf(const float* x, int64_t n) {
   return max;
 }
 
-// out[i] = exp(x[i] - shift); returns the sum.
-float ExpAndSum(const float* x, int64_t n, float shift, float* out) {
+// The sum of exp(x[i] - shift), and `each` of them in eights or alone. The sum
+// has the same bits whatever `each` does.
+template <typename Each>
+float SumExp(const float* x, int64_t n, float shift, const Each& each) {
   const __m256 s = _mm256_set1_ps(shift);
   __m256 sum = _mm256_setzero_ps();
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
     const __m256 e = Exp(_mm256_sub_ps(_mm256_loadu_ps(x + i), s));
-    _mm256_storeu_ps(out + i, e);
+    each(i, e);
     sum = _mm256_add_ps(sum, e);
   }
   float total = Sum(sum);
   for (; i < n; ++i) {
-    out[i] = Exp(x[i] - shift);
-    total += out[i];
+    const float e = Exp(x[i] - shift);
+    each(i, e);
+    total += e;
   }
   return total;
 }
 
-// Sums of exp(student - shift) and of p * (teacher - student).
-struct StudentSums {
-  float exponentials = 0;
-  float divergence = 0;
+// A sum of exp(logit) over chunks. The first chunk's maximum is subtracted
+// from all logits, until one stands out so far that floats would overflow.
+struct LogSum {
+  static constexpr float kHeadroom = 40;
+
+  float shift = 0;
+  double sum = 0;
+  bool begun = false;
+
+  // Call before a chunk is added. What exp(logit - shift) was summed up so far
+  // must be multiplied by the factor returned, nearly always 1.
+  double Admit(float chunk_max) {
+    double factor = 1;
+    if (begun && !(chunk_max > shift + kHeadroom)) return factor;
+    if (begun) factor = std::exp(static_cast<double>(shift) - chunk_max);
+    shift = chunk_max;
+    sum *= factor;
+    begun = true;
+    return factor;
+  }
+  double Value() const { return shift + std::log(sum); }
 };
-StudentSums Accumulate(const float* teacher, const float* p,
-                       const float* student, int64_t n, float shift) {
-  const __m256 s = _mm256_set1_ps(shift);
-  __m256 exponentials = _mm256_setzero_ps();
-  __m256 divergence = _mm256_setzero_ps();
+
+float AsRead(float value, float) { return value; }
+float AsRead(float value, Bf16) { return FromBf16(RoundToBf16(value)); }
+
+__m256 Load(const float* x) { return _mm256_loadu_ps(x); }
+__m256 Load(const Bf16* x) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(
+      _mm256_cvtepu16_epi32(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(x))),
+      16));
+}
+float ToFloat(float x) { return x; }
+float ToFloat(Bf16 x) { return FromBf16(x); }
+
+// a . (b - c)
+template <typename Element>
+double DotDifference(const float* a, const Element* b, const Element* c,
+                     int64_t n) {
+  __m256 sum = _mm256_setzero_ps();
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
-    const __m256 x = _mm256_loadu_ps(student + i);
-    exponentials = _mm256_add_ps(exponentials, Exp(_mm256_sub_ps(x, s)));
-    divergence = _mm256_fmadd_ps(_mm256_loadu_ps(p + i),
-                                 _mm256_sub_ps(_mm256_loadu_ps(teacher + i), x),
-                                 divergence);
+    sum = _mm256_fmadd_ps(_mm256_loadu_ps(a + i),
+                          _mm256_sub_ps(Load(b + i), Load(c + i)), sum);
   }
-  StudentSums sums{Sum(exponentials), Sum(divergence)};
-  for (; i < n; ++i) {
-    sums.exponentials += Exp(student[i] - shift);
-    sums.divergence += p[i] * (teacher[i] - student[i]);
-  }
-  return sums;
+  double total = Sum(sum);
+  for (; i < n; ++i) total += a[i] * (ToFloat(b[i]) - ToFloat(c[i]));
+  return total;
 }
-
-// log(sum of exp) over chunks, by the running maximum.
-struct RunningLogSum {
-  float max = -1e30f;
-  double sum = 0;
-
-  void RaiseTo(float chunk_max) {
-    if (chunk_max <= max) return;
-    sum *= std::exp(static_cast<double>(max) - chunk_max);
-    max = chunk_max;
-  }
-  double Value() const { return max + std::log(sum); }
-};
-
-// The k largest logits seen so far.
-class TopK {
- public:
-  explicit TopK(int64_t k) : k_(k) { entries_.reserve(4 * k + 8); }
-
-  void Add(const float* logits, int64_t n, int32_t first_id) {
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      const __m256 v = _mm256_loadu_ps(logits + i);
-      if (_mm256_movemask_ps(
-              _mm256_cmp_ps(v, _mm256_set1_ps(threshold_), _CMP_GT_OQ)) == 0) {
-        continue;
-      }
-      for (int64_t j = i; j < i + 8; ++j) AddOne(logits[j], first_id + j);
-    }
-    for (; i < n; ++i) AddOne(logits[i], first_id + i);
-  }
-
-  std::vector<std::pair<float, int32_t>> Take() {
-    Shrink();
-    return std::move(entries_);
-  }
-
- private:
-  // Ids come in rising order, so a later equal never displaces an earlier.
-  void AddOne(float logit, int32_t id) {
-    if (!(logit > threshold_)) return;
-    entries_.emplace_back(logit, id);
-    if (entries_.size() >= static_cast<size_t>(4 * k_ + 8)) Shrink();
-  }
-  void Shrink() {
-    if (entries_.size() <= static_cast<size_t>(k_)) return;
-    std::nth_element(entries_.begin(), entries_.begin() + (k_ - 1),
-                     entries_.end(), [](const auto& a, const auto& b) {
-                       return a.first != b.first ? a.first > b.first
-                                                 : a.second < b.second;
-                     });
-    entries_.resize(k_);
-    threshold_ = entries_[k_ - 1].first;
-  }
-
-  int64_t k_;
-  float threshold_ = -std::numeric_limits<float>::infinity();
-  std::vector<std::pair<float, int32_t>> entries_;
-};
 
 // KL over the teacher's top tokens and the rest as one outcome.
 double TopKDivergence(const TeacherPosition& teacher,
@@ -137,7 +107,7 @@ double TopKDivergence(const TeacherPosition& teacher,
   double p_rest = 1;
   double q_rest = 1;
   for (size_t i = 0; i < teacher.top.size(); ++i) {
-    const double log_p = teacher.top_log_probs[i];
+    const double log_p = teacher.top_logits[i] - teacher.log_sum;
     const double log_q = student_logits[i] - student_log_sum;
     const double p = std::exp(log_p);
     kl += p * (log_p - log_q);
@@ -151,8 +121,7 @@ double TopKDivergence(const TeacherPosition& teacher,
 
 // Progress of one student at one position.
 struct StudentPosition {
-  RunningLogSum log_sum;
-  double divergence = 0;
+  LogSum log_sum;
   float next_logit = 0;
   std::vector<float> top_logits;
 };
@@ -161,118 +130,137 @@ struct StudentPosition {
 
 absl::StatusOr<LossHead> LossHead::Create(Arithmetic arithmetic,
                                           absl::Span<const float> weight,
-                                          int64_t vocab, int64_t dims,
-                                          float softcap) {
+                                          int64_t vocab, int64_t dims) {
   LossHead head;
-  head.vocab_ = vocab;
-  head.softcap_ = softcap;
+  head.arithmetic_ = arithmetic;
+  head.dims_ = dims;
+  std::vector<float> transposed;
   for (int64_t first = 0; first < vocab; first += kChunk) {
     const int64_t rows = std::min(kChunk, vocab - first);
-    auto chunk = PackedMatrix::Create(
-        arithmetic, weight.subspan(first * dims, rows * dims), rows, dims);
-    if (!chunk.ok()) return chunk.status();
-    head.chunks_.push_back(*std::move(chunk));
+    const auto part = weight.subspan(first * dims, rows * dims);
+    auto logits = PackedMatrix::Create(arithmetic, part, rows, dims);
+    if (!logits.ok()) return logits.status();
+    transposed.resize(rows * dims);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t d = 0; d < dims; ++d) {
+        transposed[d * rows + r] = part[r * dims + d];
+      }
+    }
+    auto mean = PackedMatrix::Create(arithmetic, transposed, dims, rows);
+    if (!mean.ok()) return mean.status();
+    head.chunks_.push_back({first, *std::move(logits), *std::move(mean)});
   }
   return head;
 }
 
 int64_t LossHead::bytes() const {
   int64_t total = 0;
-  for (const auto& chunk : chunks_) total += chunk->bytes();
+  for (const Chunk& chunk : chunks_) {
+    total += chunk.logits->bytes() + chunk.mean->bytes();
+  }
   return total;
 }
 
-absl::Status LossHead::Logits(int64_t chunk, const void* panel,
-                              float* logits) const {
-  const absl::Status status = chunks_[chunk]->Multiply(panel, logits);
-  if (!status.ok() || softcap_ == 0) return status;
-  // cap * tanh(x / cap) = cap * (1 - 2 / (1 + exp(2 x / cap)))
-  for (int64_t i = 0; i < kPanelRows * chunks_[chunk]->rows(); ++i) {
-    const float x = std::clamp(2 * logits[i] / softcap_, -80.0f, 80.0f);
-    logits[i] = softcap_ * (1 - 2 / (1 + Exp(x)));
-  }
-  return status;
+absl::Status LossHead::Teach(const void* final_panel, int32_t top_k,
+                             absl::Span<TeacherPosition> out,
+                             float* mean_rows) const {
+  return arithmetic_ == Arithmetic::kBf16
+             ? TeachIn<Bf16>(final_panel, top_k, out, mean_rows)
+             : TeachIn<float>(final_panel, top_k, out, mean_rows);
 }
 
-absl::Status LossHead::Teach(const void* final_panel, int32_t top_k,
-                             absl::Span<TeacherPosition> out) const {
+template <typename Element>
+absl::Status LossHead::TeachIn(const void* final_panel, int32_t top_k,
+                               absl::Span<TeacherPosition> out,
+                               float* mean_rows) const {
+  const auto positions = static_cast<int64_t>(out.size());
   std::vector<float> logits(kPanelRows * kChunk);
-  std::vector<float> unused(kChunk);
-  std::vector<RunningLogSum> sums(out.size());
-  std::vector<TopK> tops(out.size(), TopK(std::max(top_k, 1)));
-  for (size_t c = 0; c < chunks_.size(); ++c) {
-    const int64_t n = chunks_[c]->rows();
-    if (auto s = Logits(c, final_panel, logits.data()); !s.ok()) return s;
-    for (size_t r = 0; r < out.size(); ++r) {
+  std::vector<Element> p(kPanelRows * kChunk);  // rows without position stay 0
+  std::vector<float> product(kPanelRows * dims_);
+  std::vector<LogSum> sums(positions);
+  std::vector<TopK> tops(positions, TopK(std::max(top_k, 1)));
+  std::fill_n(mean_rows, positions * dims_, 0.0f);
+  for (const Chunk& chunk : chunks_) {
+    const int64_t n = chunk.logits->rows();
+    absl::Status status = chunk.logits->Multiply(final_panel, logits.data());
+    if (!status.ok()) return status;
+    std::fill(p.begin() + positions * n, p.end(), Element{0});
+    for (int64_t r = 0; r < positions; ++r) {
       const float* const row = logits.data() + r * n;
-      sums[r].RaiseTo(MaxOf(row, n));
-      sums[r].sum += ExpAndSum(row, n, sums[r].max, unused.data());
-      tops[r].Add(row, n, c * kChunk);
+      const double factor = sums[r].Admit(MaxOf(row, n));
+      if (factor != 1) {
+        for (int64_t d = 0; d < dims_; ++d) mean_rows[r * dims_ + d] *= factor;
+      }
+      Element* const to = p.data() + r * n;
+      sums[r].sum += SumExp(row, n, sums[r].shift, [&](int64_t i, auto value) {
+        Store(value, to + i);
+      });
+      tops[r].Add(row, n, chunk.first);
     }
+    status = chunk.mean->Multiply(p.data(), product.data());
+    if (!status.ok()) return status;
+    for (int64_t i = 0; i < positions * dims_; ++i) mean_rows[i] += product[i];
   }
-  for (size_t r = 0; r < out.size(); ++r) {
+  for (int64_t r = 0; r < positions; ++r) {
     out[r].log_sum = sums[r].Value();
-    auto top = tops[r].Take();
-    std::sort(top.begin(), top.end(),
-              [](const auto& a, const auto& b) { return a.second < b.second; });
-    for (const auto& [logit, id] : top) {
+    const auto scale = static_cast<float>(1 / sums[r].sum);
+    for (int64_t d = 0; d < dims_; ++d) mean_rows[r * dims_ + d] *= scale;
+    for (const auto& [logit, id] : tops[r].Take()) {
+      const float value = Exp(logit - sums[r].shift);
       out[r].top.push_back(id);
-      out[r].top_log_probs.push_back(logit - out[r].log_sum);
+      out[r].top_logits.push_back(logit);
+      out[r].top_rest.push_back((value - AsRead(value, Element{})) * scale);
     }
   }
   return absl::OkStatus();
 }
 
+double LossHead::MeanDifference(const TeacherPanel& teacher,
+                                const void* student, int64_t row) const {
+  const float* const mean = teacher.mean_rows + row * dims_;
+  const auto dot = [&]<typename Element>(Element) {
+    return DotDifference(
+        mean, static_cast<const Element*>(teacher.final) + row * dims_,
+        static_cast<const Element*>(student) + row * dims_, dims_);
+  };
+  return arithmetic_ == Arithmetic::kBf16 ? dot(Bf16{}) : dot(float{});
+}
+
 absl::Status LossHead::Compare(
-    const void* teacher_panel, absl::Span<const TeacherPosition> teacher,
-    absl::Span<const void* const> student_panels,
+    const TeacherPanel& teacher, absl::Span<const void* const> student_panels,
     absl::Span<const int32_t> next_tokens,
     absl::Span<std::vector<PositionLosses>> out) const {
   const size_t rows = next_tokens.size();
   const size_t students = student_panels.size();
-  std::vector<float> teacher_logits(kPanelRows * kChunk);
-  std::vector<float> p(kPanelRows * kChunk);
   std::vector<float> logits(kPanelRows * kChunk);
-  std::vector<double> p_sum(rows, 0.0);
   std::vector<StudentPosition> state(students * rows);
   std::vector<size_t> top_begin(rows, 0);
   std::vector<size_t> top_end(rows, 0);
-  for (size_t c = 0; c < chunks_.size(); ++c) {
-    const int64_t n = chunks_[c]->rows();
-    const int64_t first = c * kChunk;
-    if (auto s = Logits(c, teacher_panel, teacher_logits.data()); !s.ok()) {
-      return s;
-    }
+  for (const Chunk& chunk : chunks_) {
+    const int64_t n = chunk.logits->rows();
     for (size_t r = 0; r < rows; ++r) {
-      p_sum[r] +=
-          ExpAndSum(teacher_logits.data() + r * n, n,
-                    static_cast<float>(teacher[r].log_sum), p.data() + r * n);
+      const std::vector<int32_t>& top = teacher.positions[r].top;
       top_begin[r] = top_end[r];
-      while (top_end[r] < teacher[r].top.size() &&
-             teacher[r].top[top_end[r]] < first + n) {
+      while (top_end[r] < top.size() && top[top_end[r]] < chunk.first + n) {
         ++top_end[r];
       }
     }
     for (size_t s = 0; s < students; ++s) {
-      if (auto status = Logits(c, student_panels[s], logits.data());
-          !status.ok()) {
-        return status;
-      }
+      const absl::Status status =
+          chunk.logits->Multiply(student_panels[s], logits.data());
+      if (!status.ok()) return status;
       for (size_t r = 0; r < rows; ++r) {
         const float* const row = logits.data() + r * n;
         StudentPosition& student = state[s * rows + r];
-        student.log_sum.RaiseTo(MaxOf(row, n));
-        const StudentSums sums =
-            Accumulate(teacher_logits.data() + r * n, p.data() + r * n, row, n,
-                       student.log_sum.max);
-        student.log_sum.sum += sums.exponentials;
-        student.divergence += sums.divergence;
+        student.log_sum.Admit(MaxOf(row, n));
+        student.log_sum.sum +=
+            SumExp(row, n, student.log_sum.shift, [](int64_t, auto) {});
         for (size_t i = top_begin[r]; i < top_end[r]; ++i) {
-          student.top_logits.push_back(row[teacher[r].top[i] - first]);
+          student.top_logits.push_back(
+              row[teacher.positions[r].top[i] - chunk.first]);
         }
-        if (next_tokens[r] >= first && next_tokens[r] < first + n) {
-          student.next_logit = row[next_tokens[r] - first];
-        }
+        const int64_t next = next_tokens[r] - chunk.first;
+        if (next >= 0 && next < n) student.next_logit = row[next];
       }
     }
   }
@@ -280,13 +268,14 @@ absl::Status LossHead::Compare(
     out[s].resize(rows);
     for (size_t r = 0; r < rows; ++r) {
       const StudentPosition& student = state[s * rows + r];
+      const TeacherPosition& known = teacher.positions[r];
       const double log_sum = student.log_sum.Value();
-      // p was taken with log_sum as a float; p_sum makes up for what that and
-      // rounding lost, so that equal logits give a divergence of zero.
-      out[s][r].kl =
-          (student.divergence / p_sum[r]) + (log_sum - teacher[r].log_sum);
-      out[s][r].topk_kl =
-          TopKDivergence(teacher[r], student.top_logits, log_sum);
+      double kl = MeanDifference(teacher, student_panels[s], r);
+      for (size_t i = 0; i < known.top.size(); ++i) {
+        kl += known.top_rest[i] * (known.top_logits[i] - student.top_logits[i]);
+      }
+      out[s][r].kl = kl + (log_sum - known.log_sum);
+      out[s][r].topk_kl = TopKDivergence(known, student.top_logits, log_sum);
       out[s][r].nll = log_sum - student.next_logit;
     }
   }

@@ -1,13 +1,19 @@
 // worker/ops/loss_head.h
-// The output head and the losses over its whole vocabulary, chunk by chunk:
-// logits of a panel of positions are never all in memory at once.
+// Losses of students against a teacher over the whole vocabulary, without
+// keeping logits and, once the teacher is known, without computing the
+// teacher's again.
 //
-// With p the teacher's and q the student's distribution after a position:
-//   KL      = sum over the vocabulary of p (log p - log q);
-//   top-k KL: the same over k+1 outcomes: the teacher's k likeliest tokens
-//             (the lower id first among equals), and "any other token";
-//   NLL     = -log q[next token].
-// Exponentials are float32, sums within a chunk float32, all others double.
+// With teacher distribution p, logits z = W h and Z = sum of exp(z),
+//
+//   KL = sum_v p_v (z_v - z'_v) + log Z' - log Z
+//      = (W^T p) . (h - h')     + log Z' - log Z
+//
+// where h, z, Z are the teacher's and h', z', Z' the student's. W^T p, the mean
+// row of W, has as many numbers as h and is made once per teacher position;
+// the exact divergence then costs what the NLL alone costs. The product is made
+// in the arithmetic of the engine. Of the tokens with the largest p, what
+// rounding p lost is made up for with the logits that the top-k KL reads
+// anyway.
 #ifndef EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 #define EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 
@@ -23,11 +29,19 @@
 
 namespace evopress::worker {
 
-// What is known of the teacher at one position.
+// What is known of the teacher at one position, beside its mean row.
 struct TeacherPosition {
-  double log_sum = 0;                // log of the sum of exp(logit)
-  std::vector<int32_t> top;          // token ids, rising
-  std::vector<float> top_log_probs;  // of `top`
+  double log_sum = 0;             // log of the sum of exp(logit)
+  std::vector<int32_t> top;       // token ids, rising
+  std::vector<float> top_logits;  // of `top`
+  std::vector<float> top_rest;    // p less the p that the mean row was made of
+};
+
+// The teacher at the positions of a panel.
+struct TeacherPanel {
+  const void* final;       // hidden values, as the students'
+  const float* mean_rows;  // positions x dims
+  absl::Span<const TeacherPosition> positions;
 };
 
 struct PositionLosses {
@@ -38,23 +52,22 @@ struct PositionLosses {
 
 // Immutable and thread-safe. `final` panels below are kPanelRows rows of
 // hidden values after the final norm, in the arithmetic's element type; only
-// their first `positions` rows count.
+// as many of their rows count as there are positions.
 class LossHead {
  public:
-  // `weight`: vocab x dims, row-major. softcap 0: none.
+  // `weight`: vocab x dims, row-major.
   static absl::StatusOr<LossHead> Create(Arithmetic arithmetic,
                                          absl::Span<const float> weight,
-                                         int64_t vocab, int64_t dims,
-                                         float softcap);
+                                         int64_t vocab, int64_t dims);
 
-  // Fills one TeacherPosition for each of the first `out.size()` rows.
+  // Fills one TeacherPosition and one mean row of `dims` numbers for each of
+  // the first `out.size()` rows.
   absl::Status Teach(const void* final_panel, int32_t top_k,
-                     absl::Span<TeacherPosition> out) const;
+                     absl::Span<TeacherPosition> out, float* mean_rows) const;
 
   // out[s][r]: losses of student s at row r, against next_tokens[r]. Every
   // out[s] and `teacher` have next_tokens.size() entries.
-  absl::Status Compare(const void* teacher_panel,
-                       absl::Span<const TeacherPosition> teacher,
+  absl::Status Compare(const TeacherPanel& teacher,
                        absl::Span<const void* const> student_panels,
                        absl::Span<const int32_t> next_tokens,
                        absl::Span<std::vector<PositionLosses>> out) const;
@@ -62,12 +75,24 @@ class LossHead {
   int64_t bytes() const;
 
  private:
-  LossHead() = default;
-  absl::Status Logits(int64_t chunk, const void* panel, float* logits) const;
+  // Rows first … first + logits->rows() of W, for z = W h and for W^T p.
+  struct Chunk {
+    int64_t first;
+    std::shared_ptr<const PackedMatrix> logits;
+    std::shared_ptr<const PackedMatrix> mean;
+  };
 
-  int64_t vocab_ = 0;
-  float softcap_ = 0;
-  std::vector<std::shared_ptr<const PackedMatrix>> chunks_;
+  LossHead() = default;
+  template <typename Element>
+  absl::Status TeachIn(const void* final_panel, int32_t top_k,
+                       absl::Span<TeacherPosition> out, float* mean_rows) const;
+  // (W^T p) . (h - h') of a row.
+  double MeanDifference(const TeacherPanel& teacher, const void* student,
+                        int64_t row) const;
+
+  Arithmetic arithmetic_ = Arithmetic::kF32;
+  int64_t dims_ = 0;
+  std::vector<Chunk> chunks_;
 };
 
 }  // namespace evopress::worker
