@@ -275,9 +275,9 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
   arch.norm_plus_one = family.plus_one;
   if (family.scaled_embedding) arch.embedding_scale = std::sqrt(arch.hidden);
   arch.activation = ReadActivation(config, family);
-  for (const char* key :
-       {"attn_logit_softcapping", "final_logit_softcapping"}) {
-    if (config.Number(key, 0) > 0) config.Lack(key);
+  arch.final_softcap = config.Number("final_logit_softcapping", 0);
+  if (config.Number("attn_logit_softcapping", 0) > 0) {
+    config.Lack("attn_logit_softcapping");
   }
   if (config.Find("quantization_config") != nullptr) {
     config.Lack("checkpoints with a quantization_config");

@@ -61,6 +61,7 @@ struct Architecture {
   float embedding_scale = 1;
   Activation activation = Activation::kSilu;
   AttentionShape attention;  // window is the block's
+  float final_softcap = 0;   // logits = cap * tanh(logits / cap); 0: none
   std::vector<RopeSpec> ropes;
   std::vector<BlockSpec> blocks;
   std::string embedding;  // tensor names

@@ -14,13 +14,22 @@ namespace {
 
 constexpr const char* kSiteNames[kInputSites] = {"attention", "output", "mlp",
                                                  "down"};
-constexpr int64_t kGramColumns = 256;  // of a Gram, per piece of work
+constexpr int64_t kGramColumns = 192;  // of a Gram, per piece of work
 
 int64_t InputSize(const BlockSpec& block, int site) {
   for (int slot = 0; slot < kLinearSlots; ++slot) {
     if (kSiteOfSlot[slot] == site) return block.linears[slot].cols;
   }
   return 0;
+}
+
+// Fills in what is below the diagonal.
+void Mirror(quant::Gram& gram) {
+  for (int64_t r = 1; r < gram.n; ++r) {
+    for (int64_t c = 0; c < r; ++c) {
+      gram.values[r * gram.n + c] = gram.values[c * gram.n + r];
+    }
+  }
 }
 
 // The inputs of some sequences at one site, with zeros where they are padded.
@@ -129,6 +138,7 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
       }
     }
   }
+  for (auto& [site, gram] : statistics.sites) Mirror(gram);
   return statistics;
 }
 

@@ -119,7 +119,8 @@ absl::StatusOr<Model> LoadModel(const std::string& path, Arithmetic arithmetic,
   }
   // Packing goes through oneDNN, which must see one OpenMP thread.
   absl::Status status = arena.ForEach(1, [&](int64_t) -> absl::Status {
-    auto head = LossHead::Create(arithmetic, *table, a.vocab, a.hidden);
+    auto head = LossHead::Create(arithmetic, *table, a.vocab, a.hidden,
+                                 a.final_softcap);
     if (!head.ok()) return head.status();
     model.head = *std::move(head);
     return absl::OkStatus();

@@ -232,13 +232,15 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
   }
 
   std::vector<double> LogProbs(const std::vector<float>& w,
-                               const std::vector<float>& x, int64_t r) const {
+                               const std::vector<float>& x, int64_t r,
+                               float softcap) const {
     std::vector<double> logits(kVocab);
     double max = -1e300, sum = 0;
     for (int64_t o = 0; o < kVocab; ++o) {
       for (int64_t i = 0; i < kDims; ++i) {
         logits[o] += AsRead(x[r * kDims + i]) * AsRead(w[o * kDims + i]);
       }
+      if (softcap != 0) logits[o] = softcap * std::tanh(logits[o] / softcap);
       max = std::max(max, logits[o]);
     }
     for (const double l : logits) sum += std::exp(l - max);
@@ -246,8 +248,9 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
     return logits;
   }
 
-  void CheckAgainstDefinitions(const std::vector<float>& w) const {
-    const auto head = LossHead::Create(GetParam(), w, kVocab, kDims);
+  void CheckAgainstDefinitions(const std::vector<float>& w,
+                               float softcap = 0) const {
+    const auto head = LossHead::Create(GetParam(), w, kVocab, kDims, softcap);
     ASSERT_TRUE(head.ok()) << head.status();
     const auto teacher = Random(kPanelRows * kDims, 2);
     auto student = teacher;
@@ -269,8 +272,8 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
                               students, next, absl::MakeSpan(losses))
                     .ok());
     for (int64_t r = 0; r < kPositions; ++r) {
-      const auto p = LogProbs(w, teacher, r);
-      const auto q = LogProbs(w, student, r);
+      const auto p = LogProbs(w, teacher, r, softcap);
+      const auto q = LogProbs(w, student, r, softcap);
       double kl = 0;
       for (int64_t o = 0; o < kVocab; ++o) {
         kl += std::exp(p[o]) * (p[o] - q[o]);
@@ -302,6 +305,10 @@ TEST_P(LossHeadTest, MatchesTheDefinitionsOverTheWholeVocabulary) {
 // Distributions of one or few tokens, where rounding p would show most.
 TEST_P(LossHeadTest, MatchesTheDefinitionsWhereOneTokenIsNearlySure) {
   CheckAgainstDefinitions(Random(kVocab * kDims, 1, 5.0f));
+}
+
+TEST_P(LossHeadTest, MatchesTheDefinitionsWithCappedLogits) {
+  CheckAgainstDefinitions(Random(kVocab * kDims, 1, 1.5f), 5.0f);
 }
 
 // The maximum of the first chunk is subtracted from all logits; here later

@@ -98,6 +98,25 @@ double DotDifference(const float* a, const Element* b, const Element* c,
   return total;
 }
 
+// The sum of exp(teacher[i] - log_sum) * (teacher[i] - student[i]).
+float MeanOfDifference(const float* teacher, const float* student, int64_t n,
+                       double log_sum) {
+  const __m256 shift = _mm256_set1_ps(static_cast<float>(log_sum));
+  __m256 sum = _mm256_setzero_ps();
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256 t = _mm256_loadu_ps(teacher + i);
+    sum = _mm256_fmadd_ps(Exp(_mm256_sub_ps(t, shift)),
+                          _mm256_sub_ps(t, _mm256_loadu_ps(student + i)), sum);
+  }
+  float total = Sum(sum);
+  for (; i < n; ++i) {
+    total += Exp(teacher[i] - static_cast<float>(log_sum)) *
+             (teacher[i] - student[i]);
+  }
+  return total;
+}
+
 // KL over the teacher's top tokens and the rest as one outcome.
 double TopKDivergence(const TeacherPosition& teacher,
                       const std::vector<float>& student_logits,
@@ -122,6 +141,7 @@ double TopKDivergence(const TeacherPosition& teacher,
 // Progress of one student at one position.
 struct StudentPosition {
   LogSum log_sum;
+  double difference = 0;  // mean of teacher's less own logits, if capped
   float next_logit = 0;
   std::vector<float> top_logits;
 };
@@ -130,8 +150,10 @@ struct StudentPosition {
 
 absl::StatusOr<LossHead> LossHead::Create(Arithmetic arithmetic,
                                           absl::Span<const float> weight,
-                                          int64_t vocab, int64_t dims) {
+                                          int64_t vocab, int64_t dims,
+                                          float softcap) {
   LossHead head;
+  head.softcap_ = softcap;
   head.arithmetic_ = arithmetic;
   head.dims_ = dims;
   std::vector<float> transposed;
@@ -161,6 +183,18 @@ int64_t LossHead::bytes() const {
   return total;
 }
 
+absl::Status LossHead::Logits(const Chunk& chunk, const void* panel,
+                              float* logits) const {
+  const absl::Status status = chunk.logits->Multiply(panel, logits);
+  if (!status.ok() || softcap_ == 0) return status;
+  // cap * tanh(x / cap) = cap * (1 - 2 / (1 + exp(2 x / cap)))
+  for (int64_t i = 0; i < kPanelRows * chunk.logits->rows(); ++i) {
+    const float x = std::clamp(2 * logits[i] / softcap_, -80.0f, 80.0f);
+    logits[i] = softcap_ * (1 - 2 / (1 + Exp(x)));
+  }
+  return status;
+}
+
 absl::Status LossHead::Teach(const void* final_panel, int32_t top_k,
                              absl::Span<TeacherPosition> out,
                              float* mean_rows) const {
@@ -182,7 +216,7 @@ absl::Status LossHead::TeachIn(const void* final_panel, int32_t top_k,
   std::fill_n(mean_rows, positions * dims_, 0.0f);
   for (const Chunk& chunk : chunks_) {
     const int64_t n = chunk.logits->rows();
-    absl::Status status = chunk.logits->Multiply(final_panel, logits.data());
+    absl::Status status = Logits(chunk, final_panel, logits.data());
     if (!status.ok()) return status;
     std::fill(p.begin() + positions * n, p.end(), Element{0});
     for (int64_t r = 0; r < positions; ++r) {
@@ -216,14 +250,23 @@ absl::Status LossHead::TeachIn(const void* final_panel, int32_t top_k,
 }
 
 double LossHead::MeanDifference(const TeacherPanel& teacher,
-                                const void* student, int64_t row) const {
+                                const void* student,
+                                absl::Span<const float> student_top_logits,
+                                int64_t row) const {
   const float* const mean = teacher.mean_rows + row * dims_;
   const auto dot = [&]<typename Element>(Element) {
     return DotDifference(
         mean, static_cast<const Element*>(teacher.final) + row * dims_,
         static_cast<const Element*>(student) + row * dims_, dims_);
   };
-  return arithmetic_ == Arithmetic::kBf16 ? dot(Bf16{}) : dot(float{});
+  double mean_difference =
+      arithmetic_ == Arithmetic::kBf16 ? dot(Bf16{}) : dot(float{});
+  const TeacherPosition& known = teacher.positions[row];
+  for (size_t i = 0; i < known.top.size(); ++i) {
+    mean_difference +=
+        known.top_rest[i] * (known.top_logits[i] - student_top_logits[i]);
+  }
+  return mean_difference;
 }
 
 absl::Status LossHead::Compare(
@@ -233,6 +276,7 @@ absl::Status LossHead::Compare(
   const size_t rows = next_tokens.size();
   const size_t students = student_panels.size();
   std::vector<float> logits(kPanelRows * kChunk);
+  std::vector<float> teacher_logits(softcap_ == 0 ? 0 : logits.size());
   std::vector<StudentPosition> state(students * rows);
   std::vector<size_t> top_begin(rows, 0);
   std::vector<size_t> top_end(rows, 0);
@@ -245,16 +289,26 @@ absl::Status LossHead::Compare(
         ++top_end[r];
       }
     }
-    for (size_t s = 0; s < students; ++s) {
-      const absl::Status status =
-          chunk.logits->Multiply(student_panels[s], logits.data());
+    if (softcap_ != 0) {
+      auto status = Logits(chunk, teacher.final, teacher_logits.data());
       if (!status.ok()) return status;
+    }
+    for (size_t s = 0; s < students; ++s) {
+      if (auto status = Logits(chunk, student_panels[s], logits.data());
+          !status.ok()) {
+        return status;
+      }
       for (size_t r = 0; r < rows; ++r) {
         const float* const row = logits.data() + r * n;
         StudentPosition& student = state[s * rows + r];
         student.log_sum.Admit(MaxOf(row, n));
         student.log_sum.sum +=
             SumExp(row, n, student.log_sum.shift, [](int64_t, auto) {});
+        if (softcap_ != 0) {
+          student.difference +=
+              MeanOfDifference(teacher_logits.data() + r * n, row, n,
+                               teacher.positions[r].log_sum);
+        }
         for (size_t i = top_begin[r]; i < top_end[r]; ++i) {
           student.top_logits.push_back(
               row[teacher.positions[r].top[i] - chunk.first]);
@@ -270,11 +324,11 @@ absl::Status LossHead::Compare(
       const StudentPosition& student = state[s * rows + r];
       const TeacherPosition& known = teacher.positions[r];
       const double log_sum = student.log_sum.Value();
-      double kl = MeanDifference(teacher, student_panels[s], r);
-      for (size_t i = 0; i < known.top.size(); ++i) {
-        kl += known.top_rest[i] * (known.top_logits[i] - student.top_logits[i]);
-      }
-      out[s][r].kl = kl + (log_sum - known.log_sum);
+      const double difference = softcap_ == 0
+                                    ? MeanDifference(teacher, student_panels[s],
+                                                     student.top_logits, r)
+                                    : student.difference;
+      out[s][r].kl = difference + (log_sum - known.log_sum);
       out[s][r].topk_kl = TopKDivergence(known, student.top_logits, log_sum);
       out[s][r].nll = log_sum - student.next_logit;
     }

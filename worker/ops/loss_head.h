@@ -14,6 +14,9 @@
 // in the arithmetic of the engine. Of the tokens with the largest p, what
 // rounding p lost is made up for with the logits that the top-k KL reads
 // anyway.
+//
+// Logits that are capped are not linear in h; then the sum over the vocabulary
+// is taken, with the teacher's logits computed again.
 #ifndef EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 #define EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 
@@ -55,10 +58,12 @@ struct PositionLosses {
 // as many of their rows count as there are positions.
 class LossHead {
  public:
-  // `weight`: vocab x dims, row-major.
+  // `weight`: vocab x dims, row-major. `softcap`: 0, or logits are
+  // softcap * tanh(W h / softcap).
   static absl::StatusOr<LossHead> Create(Arithmetic arithmetic,
                                          absl::Span<const float> weight,
-                                         int64_t vocab, int64_t dims);
+                                         int64_t vocab, int64_t dims,
+                                         float softcap);
 
   // Fills one TeacherPosition and one mean row of `dims` numbers for each of
   // the first `out.size()` rows.
@@ -72,6 +77,7 @@ class LossHead {
                        absl::Span<const int32_t> next_tokens,
                        absl::Span<std::vector<PositionLosses>> out) const;
 
+  // Memory taken.
   int64_t bytes() const;
 
  private:
@@ -83,15 +89,19 @@ class LossHead {
   };
 
   LossHead() = default;
+  absl::Status Logits(const Chunk& chunk, const void* panel,
+                      float* logits) const;
   template <typename Element>
   absl::Status TeachIn(const void* final_panel, int32_t top_k,
                        absl::Span<TeacherPosition> out, float* mean_rows) const;
-  // (W^T p) . (h - h') of a row.
+  // (W^T p) . (h - h') of a row, with what rounding p lost.
   double MeanDifference(const TeacherPanel& teacher, const void* student,
+                        absl::Span<const float> student_top_logits,
                         int64_t row) const;
 
   Arithmetic arithmetic_ = Arithmetic::kF32;
   int64_t dims_ = 0;
+  float softcap_ = 0;
   std::vector<Chunk> chunks_;
 };
 

@@ -64,14 +64,15 @@ Kernel Compile(const memory::desc& source, const memory::desc& weights,
           desc.dst_desc(), desc.scratchpad_desc()};
 }
 
+// Size of the Gram that is added to (0: none), rows and columns.
+using KernelKey = std::tuple<Arithmetic, int64_t, int64_t, int64_t>;
+
 // Kernels by shape, compiled once in the life of the process.
 template <typename Make>
-std::shared_ptr<const Kernel> FindKernel(
-    const std::tuple<Arithmetic, bool, int64_t, int64_t>& key, Make make) {
+std::shared_ptr<const Kernel> FindKernel(const KernelKey& key, Make make) {
   static auto* const mutex = new std::mutex;
   static auto* const kernels =
-      new std::map<std::tuple<Arithmetic, bool, int64_t, int64_t>,
-                   std::shared_ptr<const Kernel>>;
+      new std::map<KernelKey, std::shared_ptr<const Kernel>>;
   const std::lock_guard<std::mutex> lock(*mutex);
   std::shared_ptr<const Kernel>& kernel = (*kernels)[key];
   if (kernel == nullptr) kernel = std::make_shared<const Kernel>(make());
@@ -108,7 +109,7 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
     std::shared_ptr<PackedMatrix> matrix(new PackedMatrix);
     const memory::data_type type = TypeOf(arithmetic);
     const auto f32 = memory::data_type::f32;
-    matrix->impl_->kernel = FindKernel({arithmetic, false, rows, cols}, [&] {
+    matrix->impl_->kernel = FindKernel({arithmetic, 0, rows, cols}, [&] {
       return Compile(memory::desc({kPanelRows, cols}, type, Tag::ab),
                      memory::desc({cols, rows}, type, Tag::any),
                      memory::desc({kPanelRows, rows}, f32, Tag::ab), false);
@@ -161,11 +162,13 @@ absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
                             int64_t first, int64_t count, float* gram) {
   try {
     const memory::data_type type = TypeOf(arithmetic);
-    const auto kernel = FindKernel({arithmetic, true, n, count}, [&] {
+    const int64_t rows = first + count;
+    const auto kernel = FindKernel({arithmetic, n, rows, count}, [&] {
       return Compile(
-          memory::desc({n, kPanelRows}, type, memory::dims{1, n}),
+          memory::desc({rows, kPanelRows}, type, memory::dims{1, n}),
           memory::desc({kPanelRows, count}, type, memory::dims{n, 1}),
-          memory::desc({n, count}, memory::data_type::f32, memory::dims{n, 1}),
+          memory::desc({rows, count}, memory::data_type::f32,
+                       memory::dims{n, 1}),
           true);
     });
     auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(panel));

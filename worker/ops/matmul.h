@@ -46,8 +46,9 @@ class PackedMatrix {
   int64_t bytes_ = 0;
 };
 
-// gram[:, first … first+count) += X^T X[:, first … first+count) for a panel X
-// of kPanelRows x n inputs; gram is n x n, row-major.
+// Columns first … first+count of X^T X, down to the diagonal block, are added
+// to `gram` for a panel X of kPanelRows x n inputs; gram is n x n, row-major.
+// Its upper triangle is then whole; what is below is left alone.
 absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
                             int64_t first, int64_t count, float* gram);
 
