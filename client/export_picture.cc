@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <map>
+#include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -51,6 +53,14 @@ std::pair<int, std::string> BlockAndKind(const std::string& layer) {
   return {kNoBlock, layer};
 }
 
+size_t Rank(const std::string& row) {
+  constexpr std::array<const char*, 7> kOrder = {
+      "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+      "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+      "mlp.down_proj"};
+  return std::find(kOrder.begin(), kOrder.end(), row) - kOrder.begin();
+}
+
 Grid MakeGrid(const search::SearchSpace& space,
               const search::Assignment& assignment) {
   Grid grid;
@@ -74,6 +84,20 @@ Grid MakeGrid(const search::SearchSpace& space,
       grid.cells.push_back(std::move(cell));
     }
   }
+  // The layers that every transformer has come in the order they are run.
+  std::vector<int> order(grid.rows.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return Rank(grid.rows[a]) < Rank(grid.rows[b]);
+  });
+  std::vector<int> place(order.size());
+  std::vector<std::string> rows;
+  for (size_t i = 0; i < order.size(); ++i) {
+    place[order[i]] = static_cast<int>(i);
+    rows.push_back(grid.rows[order[i]]);
+  }
+  grid.rows = std::move(rows);
+  for (Cell& cell : grid.cells) cell.row = place[cell.row];
   std::sort(grid.blocks.begin(), grid.blocks.end());
   grid.blocks.erase(std::unique(grid.blocks.begin(), grid.blocks.end()),
                     grid.blocks.end());
@@ -167,7 +191,10 @@ std::string DrawAssignment(const search::SearchSpace& space,
 
 absl::Status ExportPicture(const ExportInput& input, OutputDir& out) {
   const std::string title = absl::StrCat(
-      input.job.spec().model().display_name(), ", ", input.candidate.name(),
+      std::filesystem::path(input.job.spec().model().display_name())
+          .filename()
+          .string(),
+      ", ", input.candidate.name(),
       ": code bits per weight of every layer, block by block");
   return out.Write(kPictureFile,
                    DrawAssignment(input.space, input.assignment, title));

@@ -12,8 +12,8 @@ namespace evopress::client {
 
 inline constexpr char kPictureFile[] = "assignment.svg";
 
-// Blocks from left to right and the kinds of layers below one another, in the
-// order of the space; layers outside of blocks stand in a column of their own.
+// Blocks from left to right and the kinds of layers below one another; layers
+// outside of blocks stand in a column of their own.
 // A cell says the code bits per weight of its layer, its tooltip the level.
 // Returns a self-contained SVG document.
 std::string DrawAssignment(const search::SearchSpace& space,
