@@ -48,6 +48,9 @@ class Engine {
   // Thread time spent so far on unpacking levels and laying them out.
   double prepare_seconds() const { return weights_.prepare_seconds(); }
 
+  // Memory of the levels laid out and kept.
+  int64_t prepared_bytes() const { return weights_.bytes(); }
+
   // For tests: compute every assignment by itself.
   void set_share_prefixes(bool share) { share_prefixes_ = share; }
 

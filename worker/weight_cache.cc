@@ -44,6 +44,11 @@ double WeightCache::prepare_seconds() const {
   return prepare_seconds_;
 }
 
+int64_t WeightCache::bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return bytes_;
+}
+
 absl::StatusOr<std::shared_ptr<const PackedMatrix>> WeightCache::Prepare(
     const LinearSpec& linear, const std::string& blob) const {
   std::vector<float> values(linear.rows * linear.cols);

@@ -35,6 +35,9 @@ class WeightCache {
   // Thread time spent so far on unpacking and laying out.
   double prepare_seconds() const;
 
+  // Of the matrices kept.
+  int64_t bytes() const;
+
  private:
   using Key = std::pair<std::string, std::string>;  // layer, blob
   struct Entry {

@@ -4,8 +4,10 @@
 //
 // Makes round-to-nearest levels of 2 to 6 bits, prints "ready", then runs one
 // scenario for every line on standard input and answers with a line of JSON
-// {"seconds", "tokens", "prepare_seconds", "peak_bytes"}, so that scripts can
-// alternate it with other engines. Tokens are those a compressed model saw.
+// {"seconds", "tokens", "prepare_seconds", "prepared_bytes", "peak_bytes"}, so
+// that scripts can alternate it with other engines. Tokens are those a
+// compressed model saw; prepare_seconds are of all threads together, divided by
+// their number; prepared_bytes is the cache of prepared weights.
 // Scenarios:
 //   single          one assignment
 //   cold            one assignment, unpacking its levels first
@@ -14,8 +16,9 @@
 //   one-by-one      the same 32, one task each
 //   probes I        one-layer changes of layers I, I+5, I+10 …, one task
 //   batch N         N assignments that share nothing, one task
-//   part F          64 such offspring, given up once the share F is done
-//   hash            prints a digest of generation's results instead
+//   part F          generation, given up once the share F is done
+//   hash N [reverse]  answers {"hashes"} with a digest of the results of each
+//                   of the first N offspring, evaluated in one task
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -32,6 +35,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "quant/checkpoint.h"
 #include "quant/compressor.h"
 #include "quant/packed_weight.h"
@@ -100,9 +104,13 @@ class Bench {
     double share = 0;
     if (name == "single" || name == "cold") {
       tasks = {{Choice(Parent())}};
-    } else if (name == "generation" || name == "cold-generation" ||
-               name == "hash") {
+    } else if (name == "generation" || name == "cold-generation") {
       tasks = {Offspring(kOffspring)};
+    } else if (name == "hash") {
+      int count = 0;
+      std::string order;
+      in >> count >> order;
+      return Hash(Offspring(count), order == "reverse");
     } else if (name == "one-by-one") {
       for (const auto& child : Offspring(kOffspring)) tasks.push_back({child});
     } else if (name == "probes") {
@@ -115,7 +123,7 @@ class Bench {
       tasks = {Strangers(count)};
     } else if (name == "part") {
       in >> share;
-      tasks = {Offspring(2 * kOffspring)};
+      tasks = {Offspring(kOffspring)};
     } else {
       return absl::InvalidArgumentError(
           absl::StrCat("unknown scenario \"", line, "\""));
@@ -123,7 +131,7 @@ class Bench {
     if (name.starts_with("cold")) {
       if (absl::Status s = Restart(); !s.ok()) return s;
     }
-    return Measure(tasks, share, name == "hash");
+    return Measure(tasks, share);
   }
 
  private:
@@ -222,41 +230,50 @@ class Bench {
     return choices;
   }
 
+  absl::Status Hash(std::vector<worker::WeightChoice> children, bool reverse) {
+    if (reverse) std::reverse(children.begin(), children.end());
+    const auto response = Run(children);
+    if (!response.ok()) return response.status();
+    std::vector<std::string> hashes;
+    for (const auto& result : response->results) {
+      std::string bytes;
+      for (const search::SampleSums& sums : result) {
+        for (const double value : {sums.kl, sums.topk_kl, sums.nll}) {
+          bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
+        }
+      }
+      hashes.push_back(search::Sha256Hex(bytes));
+    }
+    if (reverse) std::reverse(hashes.begin(), hashes.end());
+    std::printf("{\"hashes\": [\"%s\"]}\n",
+                absl::StrJoin(hashes, "\", \"").c_str());
+    return absl::OkStatus();
+  }
+
   absl::Status Measure(
-      const std::vector<std::vector<worker::WeightChoice>>& tasks, double share,
-      bool digest) {
+      const std::vector<std::vector<worker::WeightChoice>>& tasks,
+      double share) {
     const double prepared = engine_->prepare_seconds();
     const auto start = std::chrono::steady_clock::now();
     const worker::Progress stop = [&](double done) { return done < share; };
     int64_t tokens = 0;
-    std::string bytes;
     for (const auto& task : tasks) {
       const auto response = Run(task, share > 0 ? stop : nullptr);
       if (!response.ok() && share == 0) return response.status();
       for (const auto& sample : samples_) {
         tokens += sample.size() * task.size();
       }
-      if (!response.ok()) continue;
-      for (const auto& result : response->results) {
-        for (const search::SampleSums& sums : result) {
-          bytes.append(reinterpret_cast<const char*>(&sums.kl), 8);
-          bytes.append(reinterpret_cast<const char*>(&sums.nll), 8);
-        }
-      }
     }
     const std::chrono::duration<double> seconds =
         std::chrono::steady_clock::now() - start;
-    if (digest) {
-      std::printf("{\"hash\": \"%s\"}\n", search::Sha256Hex(bytes).c_str());
-      return absl::OkStatus();
-    }
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     std::printf(
         "{\"seconds\": %.6f, \"tokens\": %lld, \"prepare_seconds\": %.6f, "
-        "\"peak_bytes\": %lld}\n",
+        "\"prepared_bytes\": %lld, \"peak_bytes\": %lld}\n",
         seconds.count(), static_cast<long long>(tokens),
         (engine_->prepare_seconds() - prepared) / arena_->threads(),
+        static_cast<long long>(engine_->prepared_bytes()),
         static_cast<long long>(usage.ru_maxrss) * 1024);
     return absl::OkStatus();
   }

@@ -53,7 +53,7 @@ def read_texts(place):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/show.sh")
-    parser.add_argument("area", help="which promises: main")
+    parser.add_argument("area", help="which promises: main, engine")
     parser.add_argument("--only", type=int, action="append", metavar="N")
     parser.add_argument("--model")
     parser.add_argument("--text")
