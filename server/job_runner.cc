@@ -166,18 +166,19 @@ bool JobRunner::BlobsPresent(const v1::LevelTable& table) const {
 }
 
 absl::Status JobRunner::Build(absl::Time) {
-  const std::vector<v1::BuildTask> tasks = PlanBuilds(spec_);
-  std::vector<v1::BuildResult> results;
-  for (const v1::BuildTask& work : tasks) {
-    const std::string key = BuildKey(work, record_.numeric_class);
-    auto stored = journal_.FindBuild(key);
+  KnownBlobs known;
+  for (const BlobName& name : BlobsOf(spec_)) {
+    auto stored =
+        journal_.FindBuild(BlobKey(spec_, record_.numeric_class, name));
     if (!stored.ok()) return stored.status();
-    v1::BuildResult result;
-    if (stored->has_value() && result.ParseFromString(**stored) &&
-        CheckBuildResult(work, result).ok() && BlobsPresent(result.units())) {
-      results.push_back(std::move(result));
-      continue;
+    v1::LevelTable::Blob blob;
+    if (stored->has_value() && blob.ParseFromString(**stored) &&
+        artifacts_.Has(blob.sha256())) {
+      known[name] = std::move(blob);
     }
+  }
+  const std::vector<v1::BuildTask> tasks = PlanBuilds(spec_, known);
+  for (const v1::BuildTask& work : tasks) {
     v1::Task task;
     task.set_job(record_.id);
     task.set_numeric_class(record_.numeric_class);
@@ -187,7 +188,7 @@ absl::Status JobRunner::Build(absl::Time) {
   planned_tasks_ = static_cast<int64_t>(tasks.size());
   if (!pending_.empty()) return absl::OkStatus();
 
-  auto table = AssembleLevelTable(spec_.space(), results);
+  auto table = AssembleLevelTable(spec_.space(), known);
   if (!table.ok()) return table.status();
   auto sha256 = artifacts_.Put(proto::DeterministicBytes(*table));
   if (!sha256.ok()) return sha256.status();
@@ -561,8 +562,10 @@ absl::Status JobRunner::CheckResult(const v1::Task& task,
 void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
                        bool replace, JournalBatch& batch) {
   if (task.has_build()) {
-    batch.builds.push_back({BuildKey(task.build(), task.numeric_class()),
-                            result.build().SerializeAsString()});
+    for (const auto& [name, blob] : BlobsOf(result.build())) {
+      batch.builds.push_back({BlobKey(spec_, task.numeric_class(), name),
+                              blob.SerializeAsString()});
+    }
     return;
   }
   const std::vector<std::string> keys = KeysOf(task.evaluate());
@@ -590,7 +593,14 @@ void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
 void JobRunner::Reopen(const v1::Task& task, JournalBatch& batch) {
   pending_.insert(task.id());
   if (task.has_build()) {
-    batch.forget_builds.push_back(BuildKey(task.build(), task.numeric_class()));
+    for (const v1::LevelTable::Unit& unit : task.build().units().units()) {
+      for (const v1::LevelTable::Level& level : unit.levels()) {
+        for (const std::string& layer : unit.layers()) {
+          batch.forget_builds.push_back(
+              BlobKey(spec_, task.numeric_class(), {layer, level.name()}));
+        }
+      }
+    }
     return;
   }
   for (const std::string& key : KeysOf(task.evaluate())) {

@@ -120,7 +120,6 @@ class JobRunner {
   std::optional<v1::TokenSetRef> search_set_;
 
   search::SearchSpace space_;
-  std::map<std::string, v1::BuildResult> builds_;  // by build key
   std::optional<MeasurementKeys> keys_;
   std::vector<std::vector<double>> layer_errors_;
 

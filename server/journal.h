@@ -47,8 +47,8 @@ struct MeasurementRecord {
 };
 
 struct BuildRecord {
-  std::string key;
-  std::string result;  // v1::BuildResult
+  std::string key;     // see server/level_build.h
+  std::string result;  // v1::LevelTable::Blob
 };
 
 struct LocalFileRecord {

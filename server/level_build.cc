@@ -36,62 +36,97 @@ int BlockOf(const std::string& name) {
   return block;
 }
 
+const v1::TokenSetRef* StatisticsOf(const v1::JobSpec& spec) {
+  for (const v1::TokenSetRef& set : spec.data()) {
+    if (set.role() == v1::TokenSetRef::STATISTICS) return &set;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec) {
-  const v1::TokenSetRef* statistics = nullptr;
-  for (const v1::TokenSetRef& set : spec.data()) {
-    if (set.role() == v1::TokenSetRef::STATISTICS) statistics = &set;
-  }
-  std::map<int, std::vector<const v1::Unit*>> blocks;
+std::vector<BlobName> BlobsOf(const v1::JobSpec& spec) {
+  std::vector<BlobName> names;
   for (const v1::Unit& unit : spec.space().units()) {
-    const bool any = std::any_of(
-        unit.menu().begin(), unit.menu().end(),
-        [](const v1::LevelChoice& level) { return NeedsBlob(level.name()); });
-    if (!any) continue;
-    blocks[BlockOf(unit.name())].push_back(&unit);
-  }
-  std::vector<std::vector<const v1::Unit*>> chunks;
-  int64_t weights = 0;
-  for (const auto& [block, units] : blocks) {
-    if (chunks.empty() || weights >= kWeightsPerBuildTask) {
-      chunks.emplace_back();
-      weights = 0;
-    }
-    for (const v1::Unit* unit : units) {
-      chunks.back().push_back(unit);
-      weights += unit->weights();
-    }
-  }
-  std::vector<v1::BuildTask> tasks;
-  for (const std::vector<const v1::Unit*>& units : chunks) {
-    v1::BuildTask& task = tasks.emplace_back();
-    task.set_step(kStep);
-    *task.mutable_model() = spec.model();
-    // The name is for people and would make equal work look different.
-    task.mutable_model()->clear_display_name();
-    if (statistics != nullptr) {
-      *task.mutable_statistics() = *statistics;
-      task.mutable_statistics()->clear_domain();
-    }
-    for (const v1::Unit* unit : units) {
-      v1::LevelTable::Unit& out = *task.mutable_units()->add_units();
-      out.set_name(unit->name());
-      *out.mutable_layers() = unit->layers();
-      for (const v1::LevelChoice& level : unit->menu()) {
-        if (NeedsBlob(level.name())) out.add_levels()->set_name(level.name());
+    for (const std::string& layer : unit.layers()) {
+      for (const v1::LevelChoice& level : unit.menu()) {
+        if (NeedsBlob(level.name())) names.push_back({layer, level.name()});
       }
     }
   }
-  return tasks;
+  return names;
 }
 
-std::string BuildKey(const v1::BuildTask& task,
-                     const std::string& numeric_class) {
-  search::CanonicalWriter key("evopress.build.1");
+KnownBlobs BlobsOf(const v1::BuildResult& result) {
+  KnownBlobs blobs;
+  for (const v1::LevelTable::Unit& unit : result.units().units()) {
+    for (const v1::LevelTable::Level& level : unit.levels()) {
+      for (int l = 0; l < unit.layers_size(); ++l) {
+        blobs[{unit.layers(l), level.name()}] = level.blobs(l);
+      }
+    }
+  }
+  return blobs;
+}
+
+std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
+                    const BlobName& name) {
+  const v1::TokenSetRef* const statistics = StatisticsOf(spec);
+  search::CanonicalWriter key("evopress.blob.1");
   key.Text(numeric_class);
-  key.Text(proto::DeterministicBytes(task));
+  key.Text(spec.model().hash());
+  key.Text(statistics == nullptr ? "" : statistics->sha256());
+  key.Text(name.layer);
+  key.Text(name.level);
   return key.Sha256();
+}
+
+std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
+                                      const KnownBlobs& known) {
+  struct Missing {
+    const v1::Unit* unit;
+    v1::LevelTable::Unit work;
+  };
+  std::map<int, std::vector<Missing>> blocks;
+  for (const v1::Unit& unit : spec.space().units()) {
+    Missing missing{&unit, {}};
+    missing.work.set_name(unit.name());
+    *missing.work.mutable_layers() = unit.layers();
+    for (const v1::LevelChoice& level : unit.menu()) {
+      if (!NeedsBlob(level.name())) continue;
+      if (!std::all_of(unit.layers().begin(), unit.layers().end(),
+                       [&](const std::string& layer) {
+                         return known.contains({layer, level.name()});
+                       })) {
+        missing.work.add_levels()->set_name(level.name());
+      }
+    }
+    if (missing.work.levels_size() > 0) {
+      blocks[BlockOf(unit.name())].push_back(std::move(missing));
+    }
+  }
+  const v1::TokenSetRef* const statistics = StatisticsOf(spec);
+  std::vector<v1::BuildTask> tasks;
+  int64_t weights = 0;
+  for (auto& [block, units] : blocks) {
+    if (tasks.empty() || weights >= kWeightsPerBuildTask) {
+      v1::BuildTask& task = tasks.emplace_back();
+      weights = 0;
+      task.set_step(kStep);
+      *task.mutable_model() = spec.model();
+      // The name is for people and would make equal work look different.
+      task.mutable_model()->clear_display_name();
+      if (statistics != nullptr) {
+        *task.mutable_statistics() = *statistics;
+        task.mutable_statistics()->clear_domain();
+      }
+    }
+    for (Missing& missing : units) {
+      *tasks.back().mutable_units()->add_units() = std::move(missing.work);
+      weights += missing.unit->weights();
+    }
+  }
+  return tasks;
 }
 
 absl::Status CheckBuildResult(const v1::BuildTask& task,
@@ -124,17 +159,8 @@ absl::Status CheckBuildResult(const v1::BuildTask& task,
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::LevelTable> AssembleLevelTable(
-    const v1::SearchSpace& space, const std::vector<v1::BuildResult>& results) {
-  std::map<std::pair<std::string, std::string>, const v1::LevelTable::Level*>
-      built;
-  for (const v1::BuildResult& result : results) {
-    for (const v1::LevelTable::Unit& unit : result.units().units()) {
-      for (const v1::LevelTable::Level& level : unit.levels()) {
-        built[{unit.name(), level.name()}] = &level;
-      }
-    }
-  }
+absl::StatusOr<v1::LevelTable> AssembleLevelTable(const v1::SearchSpace& space,
+                                                  const KnownBlobs& known) {
   v1::LevelTable table;
   for (const v1::Unit& unit : space.units()) {
     v1::LevelTable::Unit& out = *table.add_units();
@@ -142,17 +168,17 @@ absl::StatusOr<v1::LevelTable> AssembleLevelTable(
     *out.mutable_layers() = unit.layers();
     for (const v1::LevelChoice& choice : unit.menu()) {
       v1::LevelTable::Level& level = *out.add_levels();
-      if (!NeedsBlob(choice.name())) {
-        level.set_name(choice.name());
-        for (int i = 0; i < unit.layers_size(); ++i) level.add_blobs();
-        continue;
+      level.set_name(choice.name());
+      for (const std::string& layer : unit.layers()) {
+        v1::LevelTable::Blob& blob = *level.add_blobs();
+        if (!NeedsBlob(choice.name())) continue;
+        const auto it = known.find({layer, choice.name()});
+        if (it == known.end()) {
+          return absl::InternalError(absl::StrCat(
+              "no build made level ", choice.name(), " of layer ", layer));
+        }
+        blob = it->second;
       }
-      const auto it = built.find({unit.name(), choice.name()});
-      if (it == built.end()) {
-        return absl::InternalError(absl::StrCat(
-            "no build made level ", choice.name(), " of unit ", unit.name()));
-      }
-      level = *it->second;
     }
   }
   return table;

@@ -1,8 +1,12 @@
-// From a search space to a level table: which build tasks make the blobs, and
-// what the finished table looks like. Pure.
+// From a search space to a level table: which build tasks make the blobs that
+// are still missing, under which keys blobs are found again, and what the
+// finished table looks like. Pure.
 #ifndef EVOPRESS_SERVER_LEVEL_BUILD_H_
 #define EVOPRESS_SERVER_LEVEL_BUILD_H_
 
+#include <compare>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,22 +23,39 @@ namespace evopress::server {
 // task at some gigabytes. A constant, so that tasks do not depend on the fleet.
 inline constexpr int64_t kWeightsPerBuildTask = int64_t{1} << 30;
 
-// Tasks in the order of the blocks ("layers.<N>."; units outside any block
-// come first). Units with nothing to compress appear in none.
-std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec);
+// What a blob is made of, whatever else was built along with it.
+struct BlobName {
+  std::string layer;
+  std::string level;
+  auto operator<=>(const BlobName&) const = default;
+};
+using KnownBlobs = std::map<BlobName, v1::LevelTable::Blob>;
 
-// Names the same work in every job: the hash of task and numeric class.
-std::string BuildKey(const v1::BuildTask& task,
-                     const std::string& numeric_class);
+// All blobs that the space of `spec` needs, each once.
+std::vector<BlobName> BlobsOf(const v1::JobSpec& spec);
+
+// Names the same blob in every job, whatever its menu: the hash of model,
+// statistics set, numeric class, layer and level.
+std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
+                    const BlobName& name);
+
+// Tasks that make what is not `known`, in the order of the blocks
+// ("layers.<N>."; units outside any block come first). As tasks are recorded
+// whole, those left over after a restart are the same tasks again.
+std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
+                                      const KnownBlobs& known);
 
 // InvalidArgument unless `result` is `task` with every blob filled in.
 absl::Status CheckBuildResult(const v1::BuildTask& task,
                               const v1::BuildResult& result);
 
-// The table of the whole space, in its order, from the results of all its
-// builds. "keep" and "drop" have blobs without hash.
-absl::StatusOr<v1::LevelTable> AssembleLevelTable(
-    const v1::SearchSpace& space, const std::vector<v1::BuildResult>& results);
+// The blobs of a finished task.
+KnownBlobs BlobsOf(const v1::BuildResult& result);
+
+// The table of the whole space, in its order. "keep" and "drop" have blobs
+// without hash. Internal if a blob is not known.
+absl::StatusOr<v1::LevelTable> AssembleLevelTable(const v1::SearchSpace& space,
+                                                  const KnownBlobs& known);
 
 // [unit][level]: relative error of a choice. For a tie, the mean over its
 // layers (blobs do not carry the layers' energies).

@@ -90,6 +90,32 @@ TEST(Coordinator, ASecondJobMeasuresNothingAgain) {
   ExpectSameOutcome(first, second);
 }
 
+TEST(Coordinator, AWiderMenuBuildsOnlyTheLevelsItAdds) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  std::vector<std::string> built;
+  FakeWorker worker(channel, "w", [&](const v1::Lease& lease, v1::Completion*) {
+    for (const auto& unit : lease.task().build().units().units()) {
+      for (const auto& level : unit.levels()) built.push_back(level.name());
+    }
+    return true;
+  });
+  v1::JobSpec narrow = SmallSpec();
+  for (v1::Unit& unit : *narrow.mutable_space()->mutable_units()) {
+    unit.mutable_menu()->RemoveLast();
+  }
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, narrow, &job).ok());
+  ASSERT_EQ(WaitForEnd(channel, job.name()).state(), v1::Job::SUCCEEDED);
+  EXPECT_EQ(built.size(), size_t{3 * kUnits});
+  built.clear();
+  ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+  ASSERT_EQ(WaitForEnd(channel, job.name()).state(), v1::Job::SUCCEEDED);
+  EXPECT_EQ(built, std::vector<std::string>(kUnits, "rtn:b5:g32:asym"));
+}
+
 TEST(Coordinator, ARestartAtAnyTimeChangesNothing) {
   const v1::JobSpec spec = SmallSpec(11);
   const v1::Job expected = UndisturbedRun(spec);
