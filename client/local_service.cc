@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/version.h"
+#include "worker/available_cores.h"
 #include "worker/worker.h"
 
 namespace evopress::client {
@@ -113,9 +114,8 @@ absl::Status LocalService::Provide(ServiceClient& client,
 
 void LocalService::StartWorkers() {
   const int workers = std::max(1, options_.workers);
-  const int cores = options_.threads > 0
-                        ? options_.threads
-                        : std::max<int>(1, std::thread::hardware_concurrency());
+  const int cores =
+      options_.threads > 0 ? options_.threads : worker::AvailableCores();
   {
     std::lock_guard<std::mutex> lock(mu_);
     running_ = workers;

@@ -1,4 +1,5 @@
 # Tests of worker/.
+evopress_test(worker/available_cores_test evopress_worker_engine)
 evopress_test(worker/session_test evopress_worker)
 evopress_test(worker/bpe_test evopress_text)
 evopress_test(worker/calibration_test evopress_text)

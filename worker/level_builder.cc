@@ -13,6 +13,7 @@
 #include "quant/compressor.h"
 #include "quant/packed_weight.h"
 #include "search/level_name.h"
+#include "worker/available_cores.h"
 
 namespace evopress::worker {
 namespace {
@@ -122,7 +123,7 @@ absl::StatusOr<v1::LevelTable> BuildLevels(
   absl::Status first_error;  // guarded by mutex
   size_t finished = 0;       // guarded by mutex
   std::atomic<bool> failed = false;
-  tbb::task_arena arena(threads > 0 ? threads : tbb::task_arena::automatic);
+  tbb::task_arena arena(threads > 0 ? threads : AvailableCores());
   arena.execute([&] {
     tbb::parallel_for(
         size_t{0}, places.size(),

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "oneapi/tbb/parallel_for.h"
+#include "worker/available_cores.h"
 
 namespace evopress::worker {
 namespace {
@@ -35,8 +36,7 @@ void ThreadArena::OneOpenMpThread::on_scheduler_exit(bool) {
 }
 
 ThreadArena::ThreadArena(int threads)
-    : arena_(threads > 0 ? threads : tbb::task_arena::automatic),
-      observer_(arena_) {
+    : arena_(threads > 0 ? threads : AvailableCores()), observer_(arena_) {
   arena_.initialize();
 }
 
