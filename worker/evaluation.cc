@@ -172,20 +172,22 @@ absl::Status Engine::Compare(
   }
   absl::Status status = arena_.ForEach(panels.size(), [&](int64_t i) {
     Panel& panel = panels[i];
-    const TeacherStates& teacher = *teachers[panel.sample];
+    TeacherPanel known;
+    if (!teachers.empty()) {
+      const TeacherStates& teacher = *teachers[panel.sample];
+      known = {.final = teacher.final.data() + panel.first_row * row_bytes,
+               .mean_rows = teacher.mean_rows.data() + panel.first_row * dims,
+               .positions = absl::MakeConstSpan(teacher.positions)
+                                .subspan(panel.first_row, kPanelRows)};
+    }
     std::vector<const void*> inputs;
     for (const AlignedVector<uint8_t>& student : students) {
       inputs.push_back(student.data() + panel.first_state_row * row_bytes);
     }
-    return model_.head->Compare(
-        {.final = teacher.final.data() + panel.first_row * row_bytes,
-         .mean_rows = teacher.mean_rows.data() + panel.first_row * dims,
-         .positions = absl::MakeConstSpan(teacher.positions)
-                          .subspan(panel.first_row, kPanelRows)},
-        inputs,
-        absl::MakeConstSpan(*samples[panel.sample])
-            .subspan(panel.first_row + 1, kPanelRows),
-        absl::MakeSpan(panel.losses));
+    return model_.head->Compare(known, inputs,
+                                absl::MakeConstSpan(*samples[panel.sample])
+                                    .subspan(panel.first_row + 1, kPanelRows),
+                                absl::MakeSpan(panel.losses));
   });
   if (!status.ok()) return status;
   sums.assign(students.size(), std::vector<search::SampleSums>(samples.size()));
@@ -295,7 +297,8 @@ absl::StatusOr<EvaluateResponse> Engine::Evaluate(
   std::vector<std::vector<search::SampleSums>> sums(choices.size());
   for (const Samples& samples : chunks) {
     if (choices.empty()) break;
-    auto teachers = Teach(samples, meter);
+    absl::StatusOr<Teachers> teachers = Teachers();
+    if (!nll_alone_) teachers = Teach(samples, meter);
     if (!teachers.ok()) return teachers.status();
     for (size_t first = 0; first < choices.size(); first += group) {
       std::vector<std::vector<search::SampleSums>> part;

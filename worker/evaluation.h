@@ -54,6 +54,9 @@ class Engine {
   // For tests: compute every assignment by itself.
   void set_share_prefixes(bool share) { share_prefixes_ = share; }
 
+  // For benchmarks: no reference, so that only `nll` is filled in.
+  void set_nll_alone(bool alone) { nll_alone_ = alone; }
+
  private:
   using Samples = std::vector<const std::vector<int32_t>*>;
   using Teachers = std::vector<std::shared_ptr<const TeacherStates>>;
@@ -80,6 +83,7 @@ class Engine {
   TeacherCache teachers_;
   BlockRunner runner_;
   bool share_prefixes_ = true;
+  bool nll_alone_ = false;
 };
 
 }  // namespace evopress::worker

@@ -16,6 +16,7 @@
 //   one-by-one      the same 32, one task each
 //   probes I        one-layer changes of layers I, I+5, I+10 …, one task
 //   batch N         N assignments that share nothing, one task
+//   nll N           the same with the NLL alone
 //   part F          generation, given up once the share F is done
 //   hash N [reverse]  answers {"hashes"} with a digest of the results of each
 //                   of the first N offspring, evaluated in one task
@@ -117,7 +118,7 @@ class Bench {
       size_t first = 0;
       in >> first;
       tasks = {Probes(first)};
-    } else if (name == "batch") {
+    } else if (name == "batch" || name == "nll") {
       int count = 0;
       in >> count;
       tasks = {Strangers(count)};
@@ -131,6 +132,7 @@ class Bench {
     if (name.starts_with("cold")) {
       if (absl::Status s = Restart(); !s.ok()) return s;
     }
+    engine_->set_nll_alone(name == "nll");
     return Measure(tasks, share);
   }
 

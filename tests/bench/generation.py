@@ -13,11 +13,13 @@ PROBE_PARTS = 5  # the layers of a scan, dealt out to the rounds
 
 
 def measure(model, rounds=5):
-    """Name -> Spread: "generation" and "probes" against one by one, and the
-    shares of a task's time that go into unpacking, "warm" and "cold"."""
+    """Name -> Spread: "generation" and "probes" against one by one, exact KL
+    against NLL alone for 8 assignments that share nothing, and the shares of a
+    task's time that go into unpacking, "warm" and "cold"."""
     shares = {"warm": [], "cold": []}
     with Server(BUILD / "engine_bench", model, SAMPLES, TOKENS) as engine:
         engine.ask("generation")
+        engine.ask("batch 8")
         part = iter(range(rounds))
 
         def with_share(name, scenario):
@@ -34,10 +36,13 @@ def measure(model, rounds=5):
             "one by one": lambda: engine.rate("one-by-one"),
             "generation": lambda: with_share("warm", "generation"),
             "probes": probes,
+            "8 with KL": lambda: engine.rate("batch 8"),
+            "8 with NLL alone": lambda: engine.rate("nll 8"),
             "cold generation": lambda: with_share("cold", "cold-generation")})
     return rates, {
         "generation / one by one": ratio(rates["generation"], rates["one by one"]),
         "probes / one by one": ratio(rates["probes"], rates["one by one"]),
+        "time with KL / NLL alone": ratio(rates["8 with NLL alone"], rates["8 with KL"]),
         "unpacking, warm": Spread(shares["warm"]),
         "unpacking, cold": Spread(shares["cold"])}
 

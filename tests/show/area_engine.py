@@ -34,14 +34,17 @@ def single(data):
 
 def sharing(data):
     """A generation of 32 offspring: at least 1.2 x the tokens/s of one by one;
-    one-layer probes over all layers at least 1.5 x; unpacking levels under 5 %
-    of a warm task and 15 % of a cold one."""
+    one-layer probes over all layers at least 1.5 x; exact KL in at most 1.15 x
+    the time of NLL alone for 8 assignments; unpacking levels under 5 % of a warm
+    task and 15 % of a cold one."""
     rates, ratios = generation.measure(data.model, ROUNDS)
     record(data, "sharing", numbers({**rates, **ratios}))
     offspring, probes = ratios["generation / one by one"], ratios["probes / one by one"]
     warm, cold = ratios["unpacking, warm"], ratios["unpacking, cold"]
+    divergence = ratios["time with KL / NLL alone"]
     return [Outcome(offspring.median >= 1.2, f"generation {offspring} x", "1.2 x"),
             Outcome(probes.median >= 1.5, f"probes {probes} x", "1.5 x"),
+            Outcome(divergence.median <= 1.15, f"KL in {divergence} x the time of NLL", "1.15 x"),
             Outcome(warm.median < 0.05, f"warm {100 * warm.median:.2f} %", "under 5 %"),
             Outcome(cold.median < 0.15, f"cold {100 * cold.median:.2f} %", "under 15 %")]
 

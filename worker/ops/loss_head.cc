@@ -276,20 +276,21 @@ absl::Status LossHead::Compare(
   const size_t rows = next_tokens.size();
   const size_t students = student_panels.size();
   std::vector<float> logits(kPanelRows * kChunk);
-  std::vector<float> teacher_logits(softcap_ == 0 ? 0 : logits.size());
+  const bool capped = softcap_ != 0 && !teacher.positions.empty();
+  std::vector<float> teacher_logits(capped ? logits.size() : 0);
   std::vector<StudentPosition> state(students * rows);
   std::vector<size_t> top_begin(rows, 0);
   std::vector<size_t> top_end(rows, 0);
   for (const Chunk& chunk : chunks_) {
     const int64_t n = chunk.logits->rows();
-    for (size_t r = 0; r < rows; ++r) {
+    for (size_t r = 0; r < teacher.positions.size(); ++r) {
       const std::vector<int32_t>& top = teacher.positions[r].top;
       top_begin[r] = top_end[r];
       while (top_end[r] < top.size() && top[top_end[r]] < chunk.first + n) {
         ++top_end[r];
       }
     }
-    if (softcap_ != 0) {
+    if (capped) {
       auto status = Logits(chunk, teacher.final, teacher_logits.data());
       if (!status.ok()) return status;
     }
@@ -304,7 +305,7 @@ absl::Status LossHead::Compare(
         student.log_sum.Admit(MaxOf(row, n));
         student.log_sum.sum +=
             SumExp(row, n, student.log_sum.shift, [](int64_t, auto) {});
-        if (softcap_ != 0) {
+        if (capped) {
           student.difference +=
               MeanOfDifference(teacher_logits.data() + r * n, row, n,
                                teacher.positions[r].log_sum);
@@ -322,15 +323,16 @@ absl::Status LossHead::Compare(
     out[s].resize(rows);
     for (size_t r = 0; r < rows; ++r) {
       const StudentPosition& student = state[s * rows + r];
-      const TeacherPosition& known = teacher.positions[r];
       const double log_sum = student.log_sum.Value();
-      const double difference = softcap_ == 0
-                                    ? MeanDifference(teacher, student_panels[s],
-                                                     student.top_logits, r)
-                                    : student.difference;
+      out[s][r].nll = log_sum - student.next_logit;
+      if (teacher.positions.empty()) continue;
+      const TeacherPosition& known = teacher.positions[r];
+      const double difference = capped
+                                    ? student.difference
+                                    : MeanDifference(teacher, student_panels[s],
+                                                     student.top_logits, r);
       out[s][r].kl = difference + (log_sum - known.log_sum);
       out[s][r].topk_kl = TopKDivergence(known, student.top_logits, log_sum);
-      out[s][r].nll = log_sum - student.next_logit;
     }
   }
   return absl::OkStatus();

@@ -42,8 +42,8 @@ struct TeacherPosition {
 
 // The teacher at the positions of a panel.
 struct TeacherPanel {
-  const void* final;       // hidden values, as the students'
-  const float* mean_rows;  // positions x dims
+  const void* final = nullptr;       // hidden values, as the students'
+  const float* mean_rows = nullptr;  // positions x dims
   absl::Span<const TeacherPosition> positions;
 };
 
@@ -71,7 +71,8 @@ class LossHead {
                      absl::Span<TeacherPosition> out, float* mean_rows) const;
 
   // out[s][r]: losses of student s at row r, against next_tokens[r]. Every
-  // out[s] and `teacher` have next_tokens.size() entries.
+  // out[s] and `teacher` have next_tokens.size() entries; without a teacher
+  // (no positions) only the NLL is filled in.
   absl::Status Compare(const TeacherPanel& teacher,
                        absl::Span<const void* const> student_panels,
                        absl::Span<const int32_t> next_tokens,
