@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/evaluation.h"
 #include "worker/ops/matmul.h"
+#include "worker/request_check.h"
 
 namespace evopress::worker {
 namespace {
@@ -43,12 +44,12 @@ struct SiteInputs {
 absl::StatusOr<quant::Statistics> Engine::Capture(
     const std::vector<std::vector<int32_t>>& samples,
     const std::vector<std::string>& layers, const Progress& progress) {
-  if (absl::Status s = CheckSamples(samples); !s.ok()) return s;
+  const Architecture& arch = model_.architecture;
+  if (absl::Status s = CheckSamples(arch, samples); !s.ok()) return s;
   for (const std::string& layer : layers) {
-    if (absl::Status s = CheckLayer(layer); !s.ok()) return s;
+    if (absl::Status s = CheckLayer(arch, layer); !s.ok()) return s;
   }
   const std::set<std::string> wanted(layers.begin(), layers.end());
-  const Architecture& arch = model_.architecture;
   const int64_t element_bytes = ElementBytes(model_.arithmetic);
   quant::Statistics statistics;
   size_t last_block = 0;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/ops/rms_norm.h"
+#include "worker/request_check.h"
 
 namespace evopress::worker {
 
@@ -18,42 +19,6 @@ Engine::Engine(const Model& model, ThreadArena& arena,
       weights_(model, options.memory_bytes),
       teachers_(options.memory_bytes / 4),
       runner_(model, arena) {}
-
-absl::Status Engine::CheckSamples(
-    const std::vector<std::vector<int32_t>>& samples) const {
-  if (samples.size() > uint64_t{kMaxSamples}) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(samples.size(), " samples exceed the limit of ",
-                     kMaxSamples, "; send fewer at a time"));
-  }
-  for (size_t s = 0; s < samples.size(); ++s) {
-    const auto tokens = static_cast<int64_t>(samples[s].size());
-    if (tokens < kMinSampleTokens || tokens > kMaxSampleTokens) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("sample ", s, " has ", tokens, " tokens; it must have ",
-                       kMinSampleTokens, " to ", kMaxSampleTokens));
-    }
-    for (int64_t t = 0; t < tokens; ++t) {
-      if (samples[s][t] < 0 || samples[s][t] >= model_.architecture.vocab) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "sample ", s, ", token ", t, " is ", samples[s][t],
-            "; the vocabulary is 0 to ", model_.architecture.vocab - 1));
-      }
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Engine::CheckLayer(const std::string& layer) const {
-  for (const BlockSpec& block : model_.architecture.blocks) {
-    for (const LinearSpec& linear : block.linears) {
-      if (linear.name == layer) return absl::OkStatus();
-    }
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the model has no linear layer '", layer, "'; the first is '",
-      model_.architecture.blocks[0].linears[0].name, "'"));
-}
 
 // As many samples at a time as hidden states of all choices have room for.
 std::vector<Engine::Samples> Engine::ChunkSamples(
@@ -256,22 +221,11 @@ absl::Status Engine::Measure(
 
 absl::StatusOr<EvaluateResponse> Engine::Evaluate(
     const EvaluateRequest& request, const Progress& progress) {
-  if (absl::Status s = CheckSamples(request.samples); !s.ok()) return s;
-  if (request.assignments.size() > uint64_t{kMaxAssignments}) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(request.assignments.size(),
-                     " assignments exceed the limit of ", kMaxAssignments));
-  }
+  absl::Status valid = CheckRequest(model_.architecture, request);
+  if (!valid.ok()) return valid;
   // Equal choices are measured once.
   std::map<BlobOfLayer, int> distinct;
   for (const WeightChoice& choice : request.assignments) {
-    for (const auto& [layer, blob] : choice.blob_of_layer) {
-      if (absl::Status s = CheckLayer(layer); !s.ok()) return s;
-      if (blob.empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("layer '", layer, "' has an empty blob path"));
-      }
-    }
     distinct.emplace(choice.blob_of_layer, 0);
   }
   std::vector<const BlobOfLayer*> choices;

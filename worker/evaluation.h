@@ -23,12 +23,6 @@
 
 namespace evopress::worker {
 
-// Limits of a request; one beyond them is refused with InvalidArgument.
-inline constexpr int64_t kMinSampleTokens = 2;
-inline constexpr int64_t kMaxSampleTokens = 1 << 16;
-inline constexpr int64_t kMaxSamples = 1 << 16;
-inline constexpr int64_t kMaxAssignments = 1 << 12;
-
 // Thread-compatible: one call at a time. "model" and "arena" must outlive it.
 class Engine {
  public:
@@ -61,9 +55,6 @@ class Engine {
   using Samples = std::vector<const std::vector<int32_t>*>;
   using Teachers = std::vector<std::shared_ptr<const TeacherStates>>;
 
-  absl::Status CheckSamples(
-      const std::vector<std::vector<int32_t>>& samples) const;
-  absl::Status CheckLayer(const std::string& layer) const;
   std::vector<Samples> ChunkSamples(
       const std::vector<std::vector<int32_t>>& samples, int64_t choices) const;
   AlignedVector<uint8_t> FinalNorm(absl::Span<const float> hidden);

@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "quant/checkpoint.h"
-#include "worker/architecture.h"
+#include "worker/model_tensors.h"
 #include "worker/ops/arithmetic.h"
 #include "worker/ops/embedding.h"
 #include "worker/ops/loss_head.h"
@@ -19,28 +18,14 @@
 
 namespace evopress::worker {
 
-// Small tensors of a block; empty where the architecture has none. Norm
-// weights are what is multiplied by (Gemma's 1 + w included).
-struct BlockTensors {
-  std::vector<float> attention_norm, query_norm, key_norm, post_attention_norm,
-      mlp_norm, post_mlp_norm;
-  std::vector<float> bias[kLinearSlots];
-};
-
-// Immutable once loaded.
-struct Model {
-  std::unique_ptr<quant::Checkpoint> checkpoint;
-  Architecture architecture;
+// A model ready for the cpu engine. Immutable once loaded.
+struct Model : ModelTensors {
   Arithmetic arithmetic = Arithmetic::kF32;
   Embedding embedding;
-  std::vector<BlockTensors> blocks;
-  std::vector<float> final_norm;
   std::optional<LossHead> head;
 };
 
-// Opens the checkpoint at `path`. NotFound or InvalidArgument, naming the
-// tensor, when one is missing or has an unexpected shape; otherwise as
-// Checkpoint::Open and MakeArchitecture.
+// As LoadTensors; ResourceExhausted if memory is short.
 absl::StatusOr<Model> LoadModel(const std::string& path, Arithmetic arithmetic,
                                 ThreadArena& arena);
 

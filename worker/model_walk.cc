@@ -9,39 +9,19 @@ namespace evopress::worker {
 namespace {
 
 using Samples = absl::Span<const std::vector<int32_t>* const>;
-using BlockBlobs = std::array<std::string, kLinearSlots>;
-
-BlockBlobs BlobsOf(const BlockSpec& spec, const BlobOfLayer& choice) {
-  BlockBlobs blobs;
-  for (int slot = 0; slot < kLinearSlots; ++slot) {
-    const auto it = choice.find(spec.linears[slot].name);
-    if (it != choice.end()) blobs[slot] = it->second;
-  }
-  return blobs;
-}
-
 // Splits states whose choices part at this block; returns each state's blobs.
-std::vector<BlockBlobs> Branch(const BlockSpec& spec,
-                               absl::Span<const BlobOfLayer* const> choices,
-                               std::vector<WalkState>& states) {
+std::vector<BlockBlobs> BranchStates(
+    const BlockSpec& spec, absl::Span<const BlobOfLayer* const> choices,
+    std::vector<WalkState>& states) {
+  std::vector<std::vector<int>> groups;
+  for (WalkState& state : states) groups.push_back(std::move(state.choices));
   std::vector<WalkState> branched;
   std::vector<BlockBlobs> blobs;
-  for (WalkState& state : states) {
-    std::map<BlockBlobs, size_t> branch_of;
-    const size_t first = branched.size();
-    for (const int choice : state.choices) {
-      const BlockBlobs key = BlobsOf(spec, *choices[choice]);
-      const auto [it, inserted] = branch_of.emplace(key, branched.size());
-      if (inserted) {
-        branched.emplace_back();
-        blobs.push_back(key);
-      }
-      branched[it->second].choices.push_back(choice);
-    }
-    for (size_t b = first + 1; b < branched.size(); ++b) {
-      branched[b].hidden = state.hidden;
-    }
-    branched[first].hidden = std::move(state.hidden);
+  for (Branch& branch : BranchAt(spec, choices, groups)) {
+    HiddenStates& parent = states[branch.parent].hidden;
+    branched.push_back(
+        {std::move(branch.choices), branch.last ? std::move(parent) : parent});
+    blobs.push_back(std::move(branch.blobs));
   }
   states = std::move(branched);
   return blobs;
@@ -114,7 +94,7 @@ absl::Status WalkModel(const Model& model, ThreadArena& arena,
   for (size_t b = 0; b < model.architecture.blocks.size(); ++b) {
     if (!progress(b)) return absl::CancelledError("the call was cancelled");
     const BlockSpec& spec = model.architecture.blocks[b];
-    const std::vector<BlockBlobs> blobs = Branch(spec, choices, out);
+    const std::vector<BlockBlobs> blobs = BranchStates(spec, choices, out);
     std::vector<BlockWeights> weights;
     absl::Status status = Prepare(spec, arena, cache, blobs, weights);
     if (!status.ok()) return status;

@@ -13,14 +13,12 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "worker/block_runner.h"
+#include "worker/branching.h"
 #include "worker/model.h"
 #include "worker/thread_arena.h"
 #include "worker/weight_cache.h"
 
 namespace evopress::worker {
-
-// Blob path of each layer; layers without an entry keep the model's weights.
-using BlobOfLayer = std::map<std::string, std::string>;
 
 // The samples' hidden states, one after the other, each PaddedRows long.
 using HiddenStates = AlignedVector<float>;

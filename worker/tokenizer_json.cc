@@ -271,8 +271,9 @@ absl::StatusOr<TokenizerParts> ReadHfTokenizer(
   try {
     return Read(json, config);
   } catch (const Json::exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tokenizer.json: ", error.what()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tokenizer.json is not what Hugging Face tokenizers writes: ",
+        error.what()));
   }
 }
 

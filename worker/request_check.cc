@@ -1,0 +1,66 @@
+#include "worker/request_check.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace evopress::worker {
+
+absl::Status CheckSamples(const Architecture& architecture,
+                          const std::vector<std::vector<int32_t>>& samples) {
+  if (samples.size() > uint64_t{kMaxSamples}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(samples.size(), " samples exceed the limit of ",
+                     kMaxSamples, "; send fewer at a time"));
+  }
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const auto tokens = static_cast<int64_t>(samples[s].size());
+    if (tokens < kMinSampleTokens || tokens > kMaxSampleTokens) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample ", s, " has ", tokens, " tokens; it must have ",
+                       kMinSampleTokens, " to ", kMaxSampleTokens));
+    }
+    for (int64_t t = 0; t < tokens; ++t) {
+      if (samples[s][t] < 0 || samples[s][t] >= architecture.vocab) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("sample ", s, ", token ", t, " is ", samples[s][t],
+                         "; the vocabulary is 0 to ", architecture.vocab - 1));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLayer(const Architecture& architecture,
+                        const std::string& layer) {
+  for (const BlockSpec& block : architecture.blocks) {
+    for (const LinearSpec& linear : block.linears) {
+      if (linear.name == layer) return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the model has no linear layer '", layer, "'; the first is '",
+      architecture.blocks[0].linears[0].name, "'"));
+}
+
+absl::Status CheckRequest(const Architecture& architecture,
+                          const EvaluateRequest& request) {
+  if (absl::Status s = CheckSamples(architecture, request.samples); !s.ok()) {
+    return s;
+  }
+  if (request.assignments.size() > uint64_t{kMaxAssignments}) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.assignments.size(),
+                     " assignments exceed the limit of ", kMaxAssignments));
+  }
+  for (const WeightChoice& choice : request.assignments) {
+    for (const auto& [layer, blob] : choice.blob_of_layer) {
+      if (absl::Status s = CheckLayer(architecture, layer); !s.ok()) return s;
+      if (blob.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("layer '", layer, "' has an empty blob path"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace evopress::worker
