@@ -56,7 +56,7 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
       ->capture_default_str();
   app.add_option("--group", flags.group,
                  "Layers that may exchange bits: of one size, of one name, or "
-                 "all (none)")
+                 "all (none); every strategy keeps to it")
       ->check(CLI::IsMember({"size", "name", "none"}))
       ->capture_default_str();
 }

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "search/group_shares.h"
+
 namespace evopress::search {
 namespace {
 
@@ -13,6 +15,27 @@ Assignment Dearest(const SearchSpace& space) {
     dearest.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
   }
   return dearest;
+}
+
+// The units of groups above their shares; all units if only budgets of other
+// kinds are still broken.
+std::vector<bool> Overspenders(const SearchSpace& space,
+                               const std::vector<GroupShare>& shares,
+                               const Assignment& assignment) {
+  const int kind = SteeringKind(space);
+  std::vector<bool> over(space.units.size());
+  bool any = false;
+  for (const GroupShare& share : shares) {
+    int64_t spent = 0;
+    for (size_t u : share.units) {
+      spent += space.units[u].menu[assignment.levels[u]].costs[kind];
+    }
+    if (spent <= share.limit) continue;
+    any = true;
+    for (size_t u : share.units) over[u] = true;
+  }
+  if (!any) over.assign(over.size(), true);
+  return over;
 }
 
 class Greedy : public StepwiseStrategy {
@@ -71,13 +94,15 @@ absl::StatusOr<Assignment> Descend(
     const SearchSpace& space, const std::vector<std::vector<double>>& damage) {
   const int kind = SteeringKind(space);
   Assignment current = Dearest(space);
+  const std::vector<GroupShare> shares = GroupShares(space);
   while (!WithinBudgets(space, current)) {
+    const std::vector<bool> lowerable = Overspenders(space, shares, current);
     // Steps that cannot be measured are the last resort, in unit order.
     double least = std::numeric_limits<double>::infinity();
     size_t best = space.units.size();
     for (size_t u = 0; u < space.units.size(); ++u) {
       const uint16_t level = current.levels[u];
-      if (level == 0) continue;
+      if (level == 0 || !lowerable[u]) continue;
       const auto& menu = space.units[u].menu;
       const int64_t saved =
           menu[level].costs[kind] - menu[level - 1].costs[kind];

@@ -3,7 +3,8 @@
 //
 // Round 1 measures the dearest assignment and every unit alone at each of its
 // other levels; the descent then uses these numbers (as if damage simply added
-// up) until all budgets hold. Round 2 measures the result on the same samples.
+// up), in every exchange group down to its share (group_shares.h) and on until
+// all budgets hold. Round 2 measures the result on the same samples.
 #ifndef EVOPRESS_SEARCH_GREEDY_H_
 #define EVOPRESS_SEARCH_GREEDY_H_
 

@@ -1,6 +1,7 @@
 // Exact multiple-choice knapsack by dynamic programming: one level per unit,
 // total penalty minimal, cost within the steering budget (the programme of
-// SPDY, arXiv 2201.13096).
+// SPDY, arXiv 2201.13096). One programme per exchange group over its share of
+// the budget (group_shares.h), then one over what the shares have left.
 //
 // Exact in integers on a CostGrid; if that had to be rounded to buckets, the
 // result still never exceeds the budget but may be slightly worse than the

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "search/budget_sampler.h"
+#include "search/cost_grid.h"
+#include "search/groupwise_sampler.h"
 #include "search/rng.h"
 
 namespace evopress::search {
@@ -23,18 +24,19 @@ class RandomSearch : public StepwiseStrategy {
 
  private:
   absl::StatusOr<Step> First() override {
-    const absl::StatusOr<BudgetSampler> sampler = BudgetSampler::Make(
-        space(), AllOptions(space()), space().budgets[0].limit);
+    const absl::StatusOr<GroupwiseSampler> sampler =
+        GroupwiseSampler::Make(space(), AllOptions(space()));
     if (!sampler.ok()) return sampler.status();
     std::vector<Assignment> candidates;
     std::set<Assignment> seen;
     for (int slot = 0; slot < options_.candidates; ++slot) {
       Rng rng(input().seed, 0, static_cast<uint32_t>(slot));
       for (int tries = 0; tries < kMaxTriesPerCandidate; ++tries) {
-        Assignment drawn = sampler->Draw(rng);
-        if (!WithinBudgets(space(), drawn)) continue;
-        if (!seen.insert(drawn).second) continue;
-        candidates.push_back(std::move(drawn));
+        absl::StatusOr<Assignment> drawn = sampler->Draw(rng);
+        if (!drawn.ok()) return drawn.status();
+        if (!WithinBudgets(space(), *drawn)) continue;
+        if (!seen.insert(*drawn).second) continue;
+        candidates.push_back(*std::move(drawn));
         break;
       }
     }

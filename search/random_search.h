@@ -1,5 +1,6 @@
 // The `random` strategy: the best of random assignments that spend the budget
-// as fully as possible (budget_sampler.h), all measured on the same samples.
+// as fully as possible, group by group (groupwise_sampler.h), all measured on
+// the same samples.
 #ifndef EVOPRESS_SEARCH_RANDOM_SEARCH_H_
 #define EVOPRESS_SEARCH_RANDOM_SEARCH_H_
 

@@ -19,8 +19,8 @@ Toy RandomToy(uint64_t seed) {
   for (int u = 0; u < 6; ++u) sizes.push_back(rng.Between(1, 40));
   int64_t total = 0;
   for (int64_t size : sizes) total += size;
-  return MakeToy(sizes, {2, 3, 4, 6}, rng.Between(2 * total, 6 * total + 20),
-                 seed);
+  return Ungrouped(MakeToy(sizes, {2, 3, 4, 6},
+                           rng.Between(2 * total, 6 * total + 20), seed));
 }
 
 double BruteForce(const Toy& toy) {
@@ -75,8 +75,9 @@ TEST(SolveKnapsack, NeverExceedsTheBudgetWhenRoundedToBuckets) {
 }
 
 TEST(SolveKnapsack, SolvesSpacesWhoseCostsHaveNoCommonDivisor) {
-  Toy toy = MakeToy({int64_t{1} << 40, (int64_t{1} << 40) + 1, 12345678901},
-                    {2, 3, 4}, (int64_t{1} << 43), 3);
+  const Toy toy =
+      Ungrouped(MakeToy({int64_t{1} << 40, (int64_t{1} << 40) + 1, 12345678901},
+                        {2, 3, 4}, (int64_t{1} << 43), 3));
   const auto found = SolveKnapsack(toy.input.space, toy.input.layer_errors);
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_TRUE(WithinBudgets(toy.input.space, *found));
@@ -147,7 +148,7 @@ TEST(WeightedDp, ProbesTheLevelNearestTheTarget) {
 
 TEST(Greedy, LowersTheUnitWithTheLeastDamagePerBit) {
   const SearchSpace space =
-      MakeToy({10, 20}, {2, 3}, 30 * 3 - 1, 1).input.space;
+      Ungrouped(MakeToy({10, 20}, {2, 3}, 30 * 3 - 1, 1)).input.space;
   // Per bit: 1/10 against 1.5/20.
   EXPECT_EQ(*Descend(space, {{1, 0}, {1.5, 0}}), (Assignment{{1, 0}}));
   EXPECT_EQ(*Descend(space, {{1, 0}, {2.5, 0}}), (Assignment{{0, 1}}));

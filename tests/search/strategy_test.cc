@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "search/group_shares.h"
 #include "search/uniform.h"
 #include "tests/search/toy.h"
 
@@ -88,6 +89,23 @@ TEST_P(EveryStrategy, MeetsTheBudgetExactlyWherePossible) {
         });
     EXPECT_LE(Cost(toy.input.space, result.done.winner, 0), limit);
     EXPECT_TRUE(Validate(toy.input.space, result.done.winner).ok());
+  }
+}
+
+TEST_P(EveryStrategy, MovesNoBudgetBetweenGroups) {
+  if (GetParam().name == "fixed") GTEST_SKIP() << "fixed ignores budgets";
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    const Toy toy = Fractional(seed);
+    const SearchSpace& space = toy.input.space;
+    const Assignment winner = Run(toy, NoisyMeasure(toy)).done.winner;
+    for (const GroupShare& share : GroupShares(space)) {
+      int64_t spent = 0;
+      for (size_t u : share.units) {
+        spent += space.units[u].menu[winner.levels[u]].costs[0];
+      }
+      EXPECT_LE(spent, share.limit) << space.units[share.units[0]].group;
+    }
   }
 }
 

@@ -51,6 +51,12 @@ inline Toy MakeToy(const std::vector<int64_t>& sizes,
   return toy;
 }
 
+// Budget may move between all units.
+inline Toy Ungrouped(Toy toy) {
+  for (Unit& unit : toy.input.space.units) unit.group.clear();
+  return toy;
+}
+
 inline double Damage(const Toy& toy, const Assignment& assignment) {
   double total = 0;
   for (size_t u = 0; u < assignment.levels.size(); ++u) {

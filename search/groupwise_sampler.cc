@@ -1,0 +1,59 @@
+#include "search/groupwise_sampler.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace evopress::search {
+
+absl::StatusOr<GroupwiseSampler> GroupwiseSampler::Make(
+    const SearchSpace& space, Options options) {
+  auto whole = BudgetSampler::Make(space, options, space.budgets[0].limit);
+  if (!whole.ok()) return whole.status();
+  GroupwiseSampler made(space, std::move(options), *std::move(whole));
+  Rng any(0);
+  made.most_ = Cost(space, made.whole_.Draw(any), SteeringKind(space));
+  for (const GroupShare& share : GroupShares(space)) {
+    ShareProblem problem = Isolate(space, made.options_, share);
+    auto sampler =
+        BudgetSampler::Make(space, std::move(problem.options), problem.limit);
+    if (!sampler.ok()) return sampler.status();
+    made.groups_.push_back(Group{share.units, *std::move(sampler)});
+  }
+  return made;
+}
+
+GroupwiseSampler::GroupwiseSampler(const SearchSpace& space, Options options,
+                                   BudgetSampler whole)
+    : space_(&space), options_(std::move(options)), whole_(std::move(whole)) {}
+
+absl::StatusOr<Assignment> GroupwiseSampler::Draw(Rng& rng) const {
+  for (int tries = 0; tries < kMaxGroupTries; ++tries) {
+    Assignment drawn;
+    drawn.levels.resize(options_.size());
+    for (const Group& group : groups_) {
+      const Assignment part = group.sampler.Draw(rng);
+      for (size_t u : group.units) drawn.levels[u] = part.levels[u];
+    }
+    absl::StatusOr<Assignment> filled = SpendRest(std::move(drawn), rng);
+    if (!filled.ok()) return filled.status();
+    if (Cost(*space_, *filled, SteeringKind(*space_)) >= most_) return filled;
+  }
+  return whole_.Draw(rng);
+}
+
+absl::StatusOr<Assignment> GroupwiseSampler::SpendRest(Assignment drawn,
+                                                       Rng& rng) const {
+  Options rest;
+  for (size_t u = 0; u < options_.size(); ++u) {
+    // What a group has chosen may rise, not fall.
+    const auto chosen =
+        std::find(options_[u].begin(), options_[u].end(), drawn.levels[u]);
+    rest.emplace_back(chosen, options_[u].end());
+  }
+  auto sampler =
+      BudgetSampler::Make(*space_, std::move(rest), space_->budgets[0].limit);
+  if (!sampler.ok()) return sampler.status();
+  return sampler->Draw(rng);
+}
+
+}  // namespace evopress::search
