@@ -21,3 +21,7 @@ foreach(name engine_golden_test evaluator_test engine_ops_test)
   set_tests_properties(worker/${name}_f32 PROPERTIES
     ENVIRONMENT DNNL_MAX_CPU_ISA=AVX2)
 endforeach()
+if(EVOPRESS_TORCH)
+  evopress_test(worker/torch_evaluator_test evopress_torch_engine)
+  add_dependencies(worker_torch_evaluator_test evopress-evaluator-torch evopress-evaluator-cpu)
+endif()

@@ -7,13 +7,11 @@
 #include "worker/evaluation.h"
 #include "worker/evaluator.h"
 #include "worker/model.h"
+#include "worker/request_check.h"
 #include "worker/thread_arena.h"
 
 namespace evopress::worker {
 namespace {
-
-constexpr int kMaxThreads = 1024;
-constexpr int32_t kMaxTopK = 4096;
 
 class LocalEvaluator : public Evaluator {
  public:
@@ -67,18 +65,7 @@ class LocalEvaluator : public Evaluator {
 
 absl::StatusOr<std::unique_ptr<Evaluator>> OpenLocalEvaluator(
     const std::string& path, const EvaluatorOptions& options) {
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "threads=", options.threads, " is outside 0 to ", kMaxThreads));
-  }
-  if (options.top_k < 1 || options.top_k > kMaxTopK) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("top_k=", options.top_k, " is outside 1 to ", kMaxTopK));
-  }
-  if (options.memory_bytes < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("memory_bytes=", options.memory_bytes, " is negative"));
-  }
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   try {
     auto arena = std::make_unique<ThreadArena>(options.threads);
     auto model = LoadModel(path, DetectArithmetic(), *arena);

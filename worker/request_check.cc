@@ -3,6 +3,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace evopress::worker {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr int32_t kMaxTopK = 4096;
+
+}  // namespace
 
 absl::Status CheckSamples(const Architecture& architecture,
                           const std::vector<std::vector<int32_t>>& samples) {
@@ -39,6 +45,22 @@ absl::Status CheckLayer(const Architecture& architecture,
   return absl::InvalidArgumentError(absl::StrCat(
       "the model has no linear layer '", layer, "'; the first is '",
       architecture.blocks[0].linears[0].name, "'"));
+}
+
+absl::Status CheckOptions(const EvaluatorOptions& options) {
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "threads=", options.threads, " is outside 0 to ", kMaxThreads));
+  }
+  if (options.top_k < 1 || options.top_k > kMaxTopK) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("top_k=", options.top_k, " is outside 1 to ", kMaxTopK));
+  }
+  if (options.memory_bytes < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("memory_bytes=", options.memory_bytes, " is negative"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckRequest(const Architecture& architecture,

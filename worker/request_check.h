@@ -25,6 +25,7 @@ absl::Status CheckSamples(const Architecture& architecture,
                           const std::vector<std::vector<int32_t>>& samples);
 absl::Status CheckLayer(const Architecture& architecture,
                         const std::string& layer);
+absl::Status CheckOptions(const EvaluatorOptions& options);
 absl::Status CheckRequest(const Architecture& architecture,
                           const EvaluateRequest& request);
 

@@ -1,11 +1,18 @@
 """The promises of the evaluation engine: speed, sharing, memory, invariance."""
 
 import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import torch
 
 from tests.bench import engine_vs_reload, engine_vs_torch, generation, growth, levels_vs_torch
 from tests.bench.alternate import Server, alternate, ratio
 from tests.show.area_main import LENGTH, sequences
-from tests.show.harness import BUILD, Outcome
+from tests.show.harness import BUILD, ROOT, Outcome
+from tests.show.service import run
 
 GIB = 1 << 30
 BENCH = BUILD / "tests" / "engine_bench"
@@ -76,7 +83,7 @@ def memory(data):
     return [Outcome(beside < 4, f"{beside:.2f} GiB beside {answer['prepared_bytes'] / GIB:.2f} GiB "
                     "of prepared weights", "4 GiB"),
             Outcome(equal, f"1 GiB: {'equal' if equal else 'OTHER'} bits at {slower} x the speed, "
-                    f"peak {small['peak_bytes'] / GIB:.2f} GiB", "equal bits")]
+                    f"peak {last['peak_bytes'] / GIB:.2f} GiB", "equal bits")]
 
 
 def levels(data):
@@ -109,6 +116,40 @@ def invariance(data):
                    "value each in 10 tasks", "1 value each")
 
 
+def suites(data):
+    """The suite of all evaluators passes on cpu and on torch, on tiny random
+    models of this seed too."""
+    golden = data.work / "tiny"
+    shutil.rmtree(golden, ignore_errors=True)
+    run(pathlib.Path(os.sys.executable), ROOT / "tests/golden/make_engine_goldens.py", "tiny",
+        golden, data.seed)
+    folder = pathlib.Path(torch.__file__).parent
+    with open(data.work / "torch_build.log", "w") as log:
+        for step in (["cmake", "--preset", "torch", f"-DEVOPRESS_TORCH_ROOT={folder}"],
+                     ["cmake", "--build", "--preset", "torch", "--target",
+                      "worker_torch_evaluator_test"]):
+            subprocess.run(step, cwd=ROOT, check=True, stdout=log, stderr=subprocess.STDOUT)
+    outcomes = []
+    for name, tests in (("cpu", ["worker_evaluator_test", "worker_engine_golden_test"]),
+                        ("torch", ["worker_torch_evaluator_test"])):
+        build = ROOT / "build" / ("torch" if name == "torch" else "release")
+        for goldens in ({}, {"EVOPRESS_ENGINE_GOLDENS": str(golden)}):
+            lines, code = [], 0
+            for test in tests:
+                done = subprocess.run([build / "tests" / test], capture_output=True, text=True,
+                                      env=dict(os.environ, **goldens))
+                lines += done.stdout.splitlines()
+                code = code or done.returncode
+            passed = sum("[       OK ]" in line for line in lines)
+            found = [float(line.split("correlation ")[1]) for line in lines
+                     if "correlation " in line]
+            outcomes.append(Outcome(
+                code == 0 and passed > 0,
+                f"{name}, {'models of this seed' if goldens else 'committed models'}: "
+                f"{passed} tests, exit {code}, lowest correlation {min(found):.5f}", "exit 0"))
+    return outcomes
+
+
 def cost_growth(data):
     """How tokens/s and memory grow as depth, width, sequence length,
     assignments and sequences double."""
@@ -120,4 +161,5 @@ def cost_growth(data):
     return Outcome(len(rows) == wanted, f"{len(rows)} points", f"{wanted}")
 
 
-PROMISES = [single, sharing, reloading, memory, levels, invariance, cost_growth]
+PROMISES = [single, sharing, reloading, memory, levels, invariance, suites,
+            cost_growth]

@@ -1,9 +1,8 @@
 // The engine against transformers in float32 (make_engine_goldens.py).
 #include <cmath>
 #include <cstdlib>
-#include <numeric>
 
-#include "tests/worker/engine_fixture.h"
+#include "tests/worker/golden_losses.h"
 #include "worker/evaluation.h"
 #include "worker/model.h"
 #include "worker/thread_arena.h"
@@ -11,72 +10,18 @@
 namespace evopress::worker {
 namespace {
 
-// Losses of every position come from prefixes: the sum over n tokens minus
-// that over n-1 is the loss at the last one.
-std::vector<double> PositionLossesOf(Evaluator& evaluator,
-                                     const std::vector<int32_t>& tokens) {
-  EvaluateRequest request;
-  request.assignments.resize(1);
-  for (size_t n = 2; n <= tokens.size(); ++n) {
-    request.samples.emplace_back(tokens.begin(), tokens.begin() + n);
-  }
-  const auto response = evaluator.Evaluate(request, nullptr);
-  EXPECT_TRUE(response.ok()) << response.status();
-  std::vector<double> losses;
-  double before = 0;
-  if (!response.ok()) return losses;
-  for (const auto& sums : response->results[0]) {
-    losses.push_back(sums.nll - before);
-    before = sums.nll;
-  }
-  return losses;
-}
-
-double Mean(const std::vector<double>& x) {
-  return std::accumulate(x.begin(), x.end(), 0.0) / x.size();
-}
-
-double Correlation(const std::vector<double>& x, const std::vector<double>& y) {
-  const double mx = Mean(x);
-  const double my = Mean(y);
-  double xy = 0, xx = 0, yy = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    xy += (x[i] - mx) * (y[i] - my);
-    xx += (x[i] - mx) * (x[i] - mx);
-    yy += (y[i] - my) * (y[i] - my);
-  }
-  return xy / std::sqrt(xx * yy);
-}
-
 class TinyModel : public testing::TestWithParam<std::string> {};
 
 TEST_P(TinyModel, LosesAsMuchAsInTransformersAtEveryPosition) {
   auto evaluator = OpenLocalEvaluator(GoldenPath(GetParam()), {});
   ASSERT_TRUE(evaluator.ok()) << evaluator.status();
-  const nlohmann::json goldens = ReadGolden("nll.json");
-  ASSERT_FALSE(goldens[GetParam()].empty());
-  for (const auto& sample : goldens[GetParam()]) {
-    const std::vector<double> want = sample["nll"];
-    const std::vector<double> got =
-        PositionLossesOf(**evaluator, sample["tokens"]);
-    ASSERT_EQ(got.size(), want.size());
-    // Rounding factors to bfloat16 costs the committed models some, whose large
-    // weights make attention sharp; float32 shows whether the architecture is
-    // right. Models as transformers initializes them must do better.
-    const bool exact = DetectArithmetic() == Arithmetic::kF32;
-    const double bound =
-        std::getenv("EVOPRESS_ENGINE_GOLDENS") ? 0.9999 : 0.9998;
-    std::printf("%s: mean %.5f of %.5f, correlation %.7f\n", GetParam().c_str(),
-                Mean(got), Mean(want), Correlation(got, want));
-    EXPECT_NEAR(Mean(got), Mean(want), (exact ? 1e-4 : 0.02) * Mean(want));
-    EXPECT_GT(Correlation(got, want), exact ? 0.9999999 : bound);
-  }
+  ExpectGoldenLosses(
+      **evaluator, GetParam(),
+      DetectArithmetic() == Arithmetic::kF32 ? kFloat32Bound : BfloatBound());
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, TinyModel,
-                         testing::Values("llama_linear", "llama_llama3",
-                                         "mistral_window", "qwen2_yarn",
-                                         "qwen3", "gemma3"),
+                         testing::ValuesIn(GoldenArchitectures()),
                          [](const auto& info) { return info.param; });
 
 TEST(SmolLm2, LosesAsMuchAsInTransformers) {

@@ -1,0 +1,414 @@
+#include "worker/torch/evaluator.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "quant/gram.h"
+#include "worker/available_cores.h"
+#include "worker/branching.h"
+#include "worker/progress_meter.h"
+#include "worker/request_check.h"
+#include "worker/torch/block.h"
+#include "worker/torch/device_weights.h"
+#include "worker/torch/loss.h"
+#include "worker/torch/lru_cache.h"
+
+namespace evopress::worker {
+namespace {
+
+constexpr const char* kSiteNames[kInputSites] = {"attention", "output", "mlp",
+                                                 "down"};
+
+using Samples = std::vector<const std::vector<int32_t>*>;
+using Sums = std::vector<std::vector<search::SampleSums>>;  // [choice][sample]
+
+// Choices that agree so far, and the hidden states they share.
+struct State {
+  std::vector<int> choices;
+  std::vector<at::Tensor> hidden;  // one a sample
+};
+
+class TorchEvaluator : public Evaluator {
+ public:
+  TorchEvaluator(ModelTensors model, const TorchDevice& device, int threads,
+                 int64_t memory_bytes, int32_t top_k)
+      : model_(std::move(model)),
+        device_(device),
+        threads_(threads),
+        memory_bytes_(memory_bytes),
+        top_k_(top_k),
+        weights_(model_, device, memory_bytes),
+        teachers_(memory_bytes / 4) {
+    info_.numeric_class = TorchNumericClass(device);
+    info_.capabilities = {"evaluate", "capture"};
+    info_.model_type = model_.architecture.model_type;
+    info_.vocab_size = model_.architecture.vocab;
+    for (const BlockSpec& block : model_.architecture.blocks) {
+      for (const LinearSpec& linear : block.linears) {
+        info_.layers.push_back(linear.name);
+      }
+    }
+  }
+
+  // Puts on the device what stays there.
+  absl::Status Load() {
+    const Architecture& a = model_.architecture;
+    auto table =
+        ReadTensor(*model_.checkpoint, a.embedding, {a.vocab, a.hidden});
+    if (!table.ok()) return table.status();
+    embedding_ = OnDevice(*table);
+    at::Tensor head = embedding_;
+    if (a.head != a.embedding) {
+      table = ReadTensor(*model_.checkpoint, a.head, {a.vocab, a.hidden});
+      if (!table.ok()) return table.status();
+      head = OnDevice(*table);
+    }
+    final_norm_ = at::tensor(model_.final_norm, at::kFloat).to(device_.device);
+    blocks_.emplace(model_, device_);
+    loss_.emplace(head, a.final_softcap, top_k_, device_);
+    return absl::OkStatus();
+  }
+
+  const EvaluatorInfo& info() const override { return info_; }
+
+  absl::StatusOr<EvaluateResponse> Evaluate(const EvaluateRequest& request,
+                                            const Progress& progress) override {
+    absl::Status status = CheckRequest(model_.architecture, request);
+    if (!status.ok()) return status;
+    EvaluateResponse response;
+    status = CatchTorch([&] { return Measure(request, progress, response); });
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  absl::Status Capture(const CaptureRequest& request,
+                       const Progress& progress) override {
+    const Architecture& a = model_.architecture;
+    if (absl::Status s = CheckSamples(a, request.samples); !s.ok()) return s;
+    for (const std::string& layer : request.layers) {
+      if (absl::Status s = CheckLayer(a, layer); !s.ok()) return s;
+    }
+    quant::Statistics statistics;
+    absl::Status status =
+        CatchTorch([&] { return Collect(request, progress, statistics); });
+    if (!status.ok()) return status;
+    return quant::WriteStatistics(statistics, request.output_path);
+  }
+
+ private:
+  at::Tensor OnDevice(const std::vector<float>& table) const {
+    const Architecture& a = model_.architecture;
+    return at::from_blob(const_cast<float*>(table.data()), {a.vocab, a.hidden},
+                         at::TensorOptions().dtype(at::kFloat))
+        .to(device_.Options(device_.type), /*non_blocking=*/false,
+            /*copy=*/true);
+  }
+
+  at::Tensor TokensOnDevice(const std::vector<int32_t>& sample) const {
+    return at::tensor(std::vector<int64_t>(sample.begin(), sample.end()),
+                      at::kLong)
+        .to(device_.device);
+  }
+
+  at::Tensor Embed(const std::vector<int32_t>& sample) const {
+    return embedding_.index_select(0, TokensOnDevice(sample)).to(at::kFloat) *
+           model_.architecture.embedding_scale;
+  }
+
+  at::Tensor FinalNorm(const at::Tensor& hidden) const {
+    return RmsNorm(hidden, final_norm_, model_.architecture.norm_epsilon);
+  }
+
+  absl::StatusOr<std::vector<at::Tensor>> BlockWeights(
+      const BlockSpec& spec, const BlockBlobs& blobs) {
+    std::vector<at::Tensor> weights;
+    for (int slot = 0; slot < kLinearSlots; ++slot) {
+      auto weight = weights_.Get(spec.linears[slot], blobs[slot]);
+      if (!weight.ok()) return weight.status();
+      weights.push_back(*std::move(weight));
+    }
+    return weights;
+  }
+
+  // The states of all choices after the last block.
+  absl::Status Walk(const std::vector<const BlobOfLayer*>& choices,
+                    const Samples& samples, ProgressMeter& meter,
+                    std::vector<State>& states) {
+    states.resize(1);
+    for (size_t c = 0; c < choices.size(); ++c) states[0].choices.push_back(c);
+    for (const auto* sample : samples) {
+      states[0].hidden.push_back(Embed(*sample));
+    }
+    for (size_t b = 0; b < model_.architecture.blocks.size(); ++b) {
+      if (!meter.Step()) return absl::CancelledError("the call was cancelled");
+      const BlockSpec& spec = model_.architecture.blocks[b];
+      std::vector<std::vector<int>> groups;
+      for (const State& state : states) groups.push_back(state.choices);
+      const std::vector<Branch> branches = BranchAt(spec, choices, groups);
+      std::vector<std::vector<at::Tensor>> weights;
+      std::vector<State> next;
+      for (const Branch& branch : branches) {
+        auto prepared = BlockWeights(spec, branch.blobs);
+        if (!prepared.ok()) return prepared.status();
+        weights.push_back(*std::move(prepared));
+        next.push_back({branch.choices, states[branch.parent].hidden});
+      }
+      states = std::move(next);
+      absl::Status status = ForEachAlone(
+          threads_, states.size() * samples.size(), [&](int64_t i) {
+            const int64_t state = i / samples.size();
+            at::Tensor& hidden = states[state].hidden[i % samples.size()];
+            hidden = blocks_->Run(b, hidden, weights[state], nullptr);
+            return absl::OkStatus();
+          });
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // The reference on each sample, from the cache where it is known.
+  absl::Status Teach(
+      const Samples& samples, ProgressMeter& meter,
+      std::vector<std::shared_ptr<const TorchTeacher>>& teachers) {
+    std::map<std::vector<int32_t>, std::shared_ptr<const TorchTeacher>> known;
+    Samples unknown;
+    for (const auto* sample : samples) {
+      const auto [it, inserted] = known.try_emplace(*sample);
+      if (!inserted) continue;
+      it->second = teachers_.Find(*sample);
+      if (it->second == nullptr) unknown.push_back(sample);
+    }
+    if (unknown.empty()) {
+      meter.Skip(model_.architecture.blocks.size());
+    } else {
+      const BlobOfLayer reference;
+      std::vector<State> states;
+      absl::Status status = Walk({&reference}, unknown, meter, states);
+      if (!status.ok()) return status;
+      std::vector<std::shared_ptr<TorchTeacher>> made(unknown.size());
+      status = ForEachAlone(threads_, unknown.size(), [&](int64_t s) {
+        made[s] = std::make_shared<TorchTeacher>(
+            loss_->Teach(FinalNorm(states[0].hidden[s])));
+        return absl::OkStatus();
+      });
+      if (!status.ok()) return status;
+      for (size_t s = 0; s < unknown.size(); ++s) {
+        known[*unknown[s]] = made[s];
+        teachers_.Insert(*unknown[s], made[s], made[s]->bytes());
+      }
+    }
+    teachers.clear();
+    for (const auto* sample : samples) teachers.push_back(known[*sample]);
+    return absl::OkStatus();
+  }
+
+  // As many samples at a time as hidden states of all choices have room for.
+  std::vector<Samples> Chunk(const std::vector<std::vector<int32_t>>& samples,
+                             int64_t choices) const {
+    const int64_t limit = std::max<int64_t>(
+        1, memory_bytes_ / 4 /
+               (model_.architecture.hidden * int64_t{sizeof(float)} *
+                std::max<int64_t>(choices, 1)));
+    std::vector<Samples> chunks;
+    int64_t tokens = 0;
+    for (const auto& sample : samples) {
+      const auto size = static_cast<int64_t>(sample.size());
+      if (chunks.empty() || tokens + size > limit) {
+        chunks.emplace_back();
+        tokens = 0;
+      }
+      chunks.back().push_back(&sample);
+      tokens += size;
+    }
+    return chunks;
+  }
+
+  absl::Status Measure(const EvaluateRequest& request, const Progress& progress,
+                       EvaluateResponse& response) {
+    const c10::InferenceMode inference;
+    std::map<BlobOfLayer, int> distinct;
+    for (const WeightChoice& choice : request.assignments) {
+      distinct.emplace(choice.blob_of_layer, 0);
+    }
+    std::vector<const BlobOfLayer*> choices;
+    for (auto& [choice, index] : distinct) {
+      index = static_cast<int>(choices.size());
+      choices.push_back(&choice);
+    }
+    int64_t longest = 1;
+    for (const auto& sample : request.samples) {
+      longest = std::max(longest, static_cast<int64_t>(sample.size()));
+    }
+    blocks_->Reserve(longest);
+    // With many assignments even one sample's states may not fit: then groups.
+    const int64_t state_bytes =
+        model_.architecture.hidden * int64_t{sizeof(float)} * longest;
+    const auto count = static_cast<int64_t>(choices.size());
+    const int64_t group = std::clamp<int64_t>(memory_bytes_ / 4 / state_bytes,
+                                              1, std::max<int64_t>(count, 1));
+    const std::vector<Samples> chunks = Chunk(request.samples, group);
+    const int64_t groups = (count + group - 1) / group;
+    ProgressMeter meter(progress, static_cast<int64_t>(chunks.size()) *
+                                      (1 + groups) *
+                                      model_.architecture.blocks.size());
+    Sums sums(choices.size());
+    for (const Samples& samples : chunks) {
+      if (choices.empty()) break;
+      std::vector<std::shared_ptr<const TorchTeacher>> teachers;
+      absl::Status status = Teach(samples, meter, teachers);
+      if (!status.ok()) return status;
+      for (int64_t first = 0; first < count; first += group) {
+        const std::vector<const BlobOfLayer*> part(
+            choices.begin() + first,
+            choices.begin() + std::min(first + group, count));
+        status = MeasurePart(part, samples, teachers, meter, first, sums);
+        if (!status.ok()) return status;
+      }
+    }
+    for (const WeightChoice& choice : request.assignments) {
+      response.results.push_back(sums[distinct[choice.blob_of_layer]]);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status MeasurePart(
+      const std::vector<const BlobOfLayer*>& choices, const Samples& samples,
+      const std::vector<std::shared_ptr<const TorchTeacher>>& teachers,
+      ProgressMeter& meter, int64_t first, Sums& sums) {
+    std::vector<State> states;
+    absl::Status status = Walk(choices, samples, meter, states);
+    if (!status.ok()) return status;
+    std::vector<search::SampleSums> found(states.size() * samples.size());
+    status = ForEachAlone(threads_, found.size(), [&](int64_t i) {
+      const int64_t s = i % samples.size();
+      found[i] = loss_->Compare(*teachers[s],
+                                FinalNorm(states[i / samples.size()].hidden[s]),
+                                TokensOnDevice(*samples[s]));
+      return absl::OkStatus();
+    });
+    if (!status.ok()) return status;
+    for (size_t state = 0; state < states.size(); ++state) {
+      for (const int choice : states[state].choices) {
+        auto& row = sums[first + choice];
+        row.insert(row.end(), found.begin() + state * samples.size(),
+                   found.begin() + (state + 1) * samples.size());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Second moments of the layers' inputs. One sample after the other, so that
+  // the order of summation is theirs.
+  absl::Status Collect(const CaptureRequest& request, const Progress& progress,
+                       quant::Statistics& statistics) {
+    const c10::InferenceMode inference;
+    const Architecture& a = model_.architecture;
+    const std::set<std::string> wanted(request.layers.begin(),
+                                       request.layers.end());
+    if (wanted.empty()) return absl::OkStatus();
+    std::vector<std::array<at::Tensor, kInputSites>> grams(a.blocks.size());
+    size_t last_block = 0;
+    for (size_t b = 0; b < a.blocks.size(); ++b) {
+      for (int slot = 0; slot < kLinearSlots; ++slot) {
+        const LinearSpec& linear = a.blocks[b].linears[slot];
+        if (!wanted.contains(linear.name)) continue;
+        const InputSite site = kSiteOfSlot[slot];
+        statistics.site_of_layer[linear.name] =
+            absl::StrCat("block ", b, " ", kSiteNames[site]);
+        grams[b][site] =
+            at::zeros({linear.cols, linear.cols}, device_.Options(at::kFloat));
+        last_block = b;
+      }
+    }
+    int64_t tokens = 0;
+    ProgressMeter meter(progress, (last_block + 1) * request.samples.size());
+    for (const auto& sample : request.samples) {
+      blocks_->Reserve(sample.size());
+      tokens += sample.size();
+      at::Tensor hidden = Embed(sample);
+      for (size_t b = 0; b <= last_block; ++b) {
+        if (!meter.Step()) {
+          return absl::CancelledError("the call was cancelled");
+        }
+        auto weights = BlockWeights(a.blocks[b], {});
+        if (!weights.ok()) return weights.status();
+        absl::Status status = ForEachAlone(1, 1, [&](int64_t) {
+          hidden = blocks_->Run(b, hidden, *weights,
+                                [&](InputSite site, const at::Tensor& x) {
+                                  at::Tensor& gram = grams[b][site];
+                                  if (!gram.defined()) return;
+                                  const at::Tensor inputs = x.to(at::kFloat);
+                                  gram += at::matmul(inputs.t(), inputs);
+                                });
+          return absl::OkStatus();
+        });
+        if (!status.ok()) return status;
+      }
+    }
+    for (size_t b = 0; b <= last_block; ++b) {
+      for (int site = 0; site < kInputSites; ++site) {
+        if (!grams[b][site].defined()) continue;
+        const at::Tensor gram = grams[b][site].to(at::kCPU).contiguous();
+        quant::Gram& out =
+            statistics.sites[absl::StrCat("block ", b, " ", kSiteNames[site])];
+        out.n = gram.size(0);
+        out.tokens = tokens;
+        const float* const values = gram.const_data_ptr<float>();
+        out.values.assign(values, values + gram.numel());
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const ModelTensors model_;
+  const TorchDevice device_;
+  const int threads_;
+  const int64_t memory_bytes_;
+  const int32_t top_k_;
+  DeviceWeights weights_;
+  LruCache<std::vector<int32_t>, TorchTeacher> teachers_;
+  at::Tensor embedding_, final_norm_;
+  std::optional<TorchBlocks> blocks_;
+  std::optional<TorchLoss> loss_;
+  EvaluatorInfo info_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Evaluator>> OpenTorchEvaluator(
+    const std::string& path, const EvaluatorOptions& options,
+    const TorchOptions& torch) {
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  if (torch.device_memory < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device_memory=", torch.device_memory, " is negative"));
+  }
+  auto device = OpenTorchDevice(torch);
+  if (!device.ok()) return device.status();
+  auto model = LoadTensors(path);
+  if (!model.ok()) return model.status();
+  // Streams of one device take turns anyway.
+  int threads = options.threads > 0 ? options.threads : AvailableCores();
+  if (!device->device.is_cpu()) threads = 1;
+  std::unique_ptr<TorchEvaluator> evaluator;
+  absl::Status status = CatchTorch([&] {
+    const c10::InferenceMode inference;
+    evaluator = std::make_unique<TorchEvaluator>(
+        *std::move(model), *device, threads,
+        torch.device_memory > 0 ? torch.device_memory : options.memory_bytes,
+        options.top_k);
+    return evaluator->Load();
+  });
+  if (!status.ok()) return status;
+  return evaluator;
+}
+
+}  // namespace evopress::worker
