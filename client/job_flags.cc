@@ -59,6 +59,11 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
                  "all (none); every strategy keeps to it")
       ->check(CLI::IsMember({"size", "name", "none"}))
       ->capture_default_str();
+  app.add_option("--tie", flags.ties,
+                 "Layers that share one level: PATTERN[,PATTERN], where * is "
+                 "any text and # a number that must be the same, e.g. "
+                 "'*.layers.#.*.experts.*' (repeatable)")
+      ->take_all();
 }
 
 void AddJobFlags(CLI::App& app, JobFlags& flags) {

@@ -40,6 +40,7 @@ struct JobFlags {
   StrategyFlags strategy;
   std::string menu = "gptq:2-6:g64:actorder:search";
   std::string group = "size";
+  std::vector<std::string> ties;  // "PATTERN,PATTERN"
   BudgetOptions budget;
   std::string display_name;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/token_data.h"
 #include "client/version.h"
 #include "proto/conversions.h"
@@ -57,6 +58,9 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   auto rule = search::ParseGroupRule(flags.group);
   if (!rule.ok()) return rule.status();
   options.group = *rule;
+  for (const std::string& tie : flags.ties) {
+    options.ties.push_back({absl::StrSplit(tie, ',', absl::SkipEmpty())});
+  }
   auto space = BuildSpace((*model)->tensors(), options);
   if (!space.ok()) return space.status();
   plan.space = *std::move(space);
@@ -105,6 +109,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   labels["client_version"] = kVersion;
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
+  if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
   std::error_code error;
   labels["model_path"] = fs::absolute(flags.data.model, error).string();
   return plan;

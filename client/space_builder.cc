@@ -20,6 +20,7 @@ namespace {
 
 constexpr char kBlocks[] = "model.layers.";
 constexpr char kWeight[] = ".weight";
+constexpr char kRouter[] = ".gate.weight";  // small, and decides for experts
 
 // "model.layers.12.x" sorts as numbers do, so that spaces read in model order.
 std::pair<int64_t, std::string> ModelOrder(const std::string& layer) {
@@ -81,7 +82,8 @@ absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
 bool IsSearched(const quant::TensorInfo& tensor) {
   return absl::StartsWith(tensor.name, kBlocks) &&
          absl::EndsWith(tensor.name, kWeight) && tensor.shape.size() == 2 &&
-         !absl::StrContains(tensor.name, "norm");
+         !absl::StrContains(tensor.name, "norm") &&
+         !absl::EndsWith(tensor.name, kRouter);
 }
 
 absl::StatusOr<search::SearchSpace> BuildSpace(
@@ -124,6 +126,9 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
             [](const search::Unit& a, const search::Unit& b) {
               return ModelOrder(a.name) < ModelOrder(b.name);
             });
+  if (absl::Status s = search::ApplyTies(options.ties, space.units); !s.ok()) {
+    return s;
+  }
   search::AssignGroups(options.group, space.units);
   search::SortMenus(space);
   if (absl::Status s = search::Validate(space); !s.ok()) return s;

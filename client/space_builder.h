@@ -2,9 +2,9 @@
 // levels each may take, what everything costs, and which budgets hold.
 //
 // Searched are the linear layers of the transformer blocks: two-dimensional
-// weights below "model.layers." that are no norms, under their Hugging Face
-// names without ".weight". Embeddings, output head, norms and biases stay as
-// they are.
+// weights below "model.layers." that are neither norms nor the routers of
+// experts, under their Hugging Face names without ".weight". All else stays as
+// it is.
 //
 // Cost kinds: "code_bits" (weights x bits), "stored_bits" (with scales, zeros
 // and indices), both over the searched layers; "model_bits" (the stored bits
@@ -32,13 +32,15 @@ inline constexpr int kModelBits = 2;
 struct SpaceOptions {
   std::string menu = "gptq:2-6:g64:actorder:search";
   search::GroupRule group = search::GroupRule::kSize;
+  std::vector<search::Tie> ties;
 };
 
 // True for the weights of searched layers.
 bool IsSearched(const quant::TensorInfo& tensor);
 
 // The space without budgets. InvalidArgument names the layer and the level if
-// a shape does not admit one, or says that the model has nothing to search.
+// a shape does not admit one, or the tie that does not fit, or says that the
+// model has nothing to search.
 absl::StatusOr<search::SearchSpace> BuildSpace(
     const std::vector<quant::TensorInfo>& tensors, const SpaceOptions& options);
 

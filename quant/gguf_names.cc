@@ -92,8 +92,8 @@ absl::Status UnknownTensor(const std::string& name) {
   if (absl::StrContains(name, "_exps")) {
     return absl::UnimplementedError(absl::StrCat(
         "tensor ", printable,
-        " holds stacked experts; mixture-of-experts models are not supported "
-        "yet"));
+        " holds stacked experts, which are not read from GGUF yet; give the "
+        "model as a Hugging Face folder"));
   }
   return absl::UnimplementedError(
       absl::StrCat("tensor ", printable, " is unknown in this architecture"));

@@ -1,5 +1,6 @@
 #include "worker/architecture.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -14,6 +15,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kMaxSize = int64_t{1} << 24;  // of any one dimension
 constexpr int64_t kMaxLayers = 4096;
+constexpr int64_t kMaxExperts = 1024;
 
 // What sets one family apart from plain Llama.
 struct Family {
@@ -22,7 +24,9 @@ struct Family {
   bool sandwich_norms = false;  // norms after attention and MLP too
   bool plus_one = false;
   bool scaled_embedding = false;
-  bool windowed = false;  // sliding_window applies without layer_types
+  bool windowed = false;        // sliding_window applies without layer_types
+  bool moe = false;             // MLPs of many experts
+  bool numbered_names = false;  // an expert's parts are w1, w3 and w2
   Activation activation = Activation::kSilu;
 };
 
@@ -32,6 +36,8 @@ const std::map<std::string, Family>& Families() {
       {"mistral", {.windowed = true}},
       {"qwen2", {.qkv_bias = true}},
       {"qwen3", {.head_norms = true}},
+      {"mixtral", {.windowed = true, .moe = true, .numbered_names = true}},
+      {"qwen3_moe", {.head_norms = true, .moe = true}},
       {"gemma3_text",
        {.head_norms = true,
         .sandwich_norms = true,
@@ -115,7 +121,7 @@ class Reader {
   void Lack(const std::string& what) {
     if (status_.ok()) {
       status_ = absl::UnimplementedError(
-          absl::StrCat("the cpu engine does not know ", what));
+          absl::StrCat("the engine does not know ", what));
     }
   }
   void Merge(const Reader& other) {
@@ -236,6 +242,78 @@ std::vector<bool> SlidingLayers(Reader& config, const Family& family,
   return sliding;
 }
 
+// The experts of blocks that have them.
+struct Experts {
+  int64_t count = 0;
+  int64_t per_token = 0;
+  int64_t intermediate = 0;
+  bool normalize = true;
+  std::vector<bool> in_block;
+};
+
+Experts ReadExperts(Reader& config, const Family& family, int64_t layers) {
+  Experts experts;
+  experts.in_block.assign(std::min(layers, kMaxLayers), false);
+  if (!family.moe) return experts;
+  experts.count = config.Find("num_local_experts") != nullptr
+                      ? config.Size("num_local_experts")
+                      : config.Size("num_experts");
+  experts.per_token = config.Size("num_experts_per_tok");
+  experts.intermediate = config.Size(
+      "moe_intermediate_size",
+      family.numbered_names ? config.Size("intermediate_size") : -1);
+  experts.normalize = config.Flag("norm_topk_prob", family.numbered_names);
+  if (experts.count > kMaxExperts) {
+    config.Fail("num_experts", absl::StrCat("exceeds ", kMaxExperts));
+  }
+  if (experts.per_token > experts.count) {
+    config.Fail("num_experts_per_tok", "exceeds the number of experts");
+  }
+  const int64_t step = config.Size("decoder_sparse_step", 1);
+  for (size_t l = 0; l < experts.in_block.size(); ++l) {
+    experts.in_block[l] = (static_cast<int64_t>(l) + 1) % step == 0;
+  }
+  if (const Json* const dense = config.Find("mlp_only_layers")) {
+    for (const Json& layer : *dense) {
+      if (!layer.is_number_integer() || layer < 0 || layer >= layers) {
+        config.Fail("mlp_only_layers", "must be indices of layers");
+        return experts;
+      }
+      experts.in_block[layer.get<int64_t>()] = false;
+    }
+  }
+  return experts;
+}
+
+// Gate, up and down of the block's MLP or of all its experts.
+void AddMlp(const Family& family, const Experts& experts,
+            const std::string& base, int64_t hidden, int64_t intermediate,
+            bool bias, BlockSpec& block) {
+  const auto add = [&](const std::string& gate, const std::string& up,
+                       const std::string& down, int64_t inner) {
+    block.linears.push_back({gate, inner, hidden, bias});
+    block.linears.push_back({up, inner, hidden, bias});
+    block.linears.push_back({down, hidden, inner, bias});
+  };
+  if (block.experts == 0) {
+    add(base + "mlp.gate_proj", base + "mlp.up_proj", base + "mlp.down_proj",
+        intermediate);
+    return;
+  }
+  const std::string module =
+      base + (family.numbered_names ? "block_sparse_moe." : "mlp.");
+  block.router = module + "gate.weight";
+  for (int64_t e = 0; e < experts.count; ++e) {
+    const std::string expert = absl::StrCat(module, "experts.", e, ".");
+    if (family.numbered_names) {
+      add(expert + "w1", expert + "w3", expert + "w2", experts.intermediate);
+    } else {
+      add(expert + "gate_proj", expert + "up_proj", expert + "down_proj",
+          experts.intermediate);
+    }
+  }
+}
+
 Activation ReadActivation(Reader& config, const Family& family) {
   const std::string name = config.Text(
       "hidden_act",
@@ -251,6 +329,21 @@ Activation ReadActivation(Reader& config, const Family& family) {
 
 }  // namespace
 
+int InputSites(const BlockSpec& block) {
+  return kMlpInput + kSitesOfExpert * std::max(block.experts, 1);
+}
+
+std::string SiteName(const BlockSpec& block, int index, int site) {
+  if (site == kAttentionInput)
+    return absl::StrCat("block ", index, " attention");
+  if (site == kOutputInput) return absl::StrCat("block ", index, " output");
+  const int expert = (site - kMlpInput) / kSitesOfExpert;
+  return absl::StrCat(
+      "block ", index,
+      block.experts > 0 ? absl::StrCat(" expert ", expert) : std::string(),
+      site == ExpertSite(expert, kMlpInput) ? " mlp" : " down");
+}
+
 absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
                                               const std::string& prefix,
                                               bool tied) {
@@ -260,13 +353,12 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
   const auto family_it = Families().find(arch.model_type);
   if (family_it == Families().end()) {
     if (!config.status().ok()) return config.status();
-    return absl::UnimplementedError(
-        absl::StrCat("the cpu engine does not know model_type '",
-                     arch.model_type, "'; known: ",
-                     absl::StrJoin(Families(), ", ",
-                                   [](std::string* out, const auto& entry) {
-                                     out->append(entry.first);
-                                   })));
+    return absl::UnimplementedError(absl::StrCat(
+        "the engine does not know model_type '", arch.model_type, "'; known: ",
+        absl::StrJoin(Families(), ", ",
+                      [](std::string* out, const auto& entry) {
+                        out->append(entry.first);
+                      })));
   }
   const Family& family = family_it->second;
   arch.hidden = config.Size("hidden_size");
@@ -309,6 +401,7 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
   const bool qkv_bias = config.Flag("attention_bias", family.qkv_bias);
   const bool output_bias = config.Flag("attention_bias", false);
   const bool mlp_bias = config.Flag("mlp_bias", false);
+  const Experts experts = ReadExperts(config, family, layers);
   if (!config.status().ok()) return config.status();
 
   for (int64_t l = 0; l < layers; ++l) {
@@ -319,18 +412,16 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
     const int64_t queries = heads * head_dim;
     const int64_t keys = kv_heads * head_dim;
     BlockSpec block;
-    block.linears[kQuery] = {attention("q_proj"), queries, arch.hidden,
-                             qkv_bias};
-    block.linears[kKey] = {attention("k_proj"), keys, arch.hidden, qkv_bias};
-    block.linears[kValue] = {attention("v_proj"), keys, arch.hidden, qkv_bias};
-    block.linears[kOutput] = {attention("o_proj"), arch.hidden, queries,
-                              output_bias};
-    block.linears[kGate] = {absl::StrCat(base, "mlp.gate_proj"), intermediate,
-                            arch.hidden, mlp_bias};
-    block.linears[kUp] = {absl::StrCat(base, "mlp.up_proj"), intermediate,
-                          arch.hidden, mlp_bias};
-    block.linears[kDown] = {absl::StrCat(base, "mlp.down_proj"), arch.hidden,
-                            intermediate, mlp_bias};
+    block.linears = {{attention("q_proj"), queries, arch.hidden, qkv_bias},
+                     {attention("k_proj"), keys, arch.hidden, qkv_bias},
+                     {attention("v_proj"), keys, arch.hidden, qkv_bias},
+                     {attention("o_proj"), arch.hidden, queries, output_bias}};
+    if (experts.in_block[l]) {
+      block.experts = static_cast<int>(experts.count);
+      block.experts_per_token = static_cast<int>(experts.per_token);
+      block.normalize_experts = experts.normalize;
+    }
+    AddMlp(family, experts, base, arch.hidden, intermediate, mlp_bias, block);
     block.attention_norm = base + "input_layernorm.weight";
     block.mlp_norm = base + "post_attention_layernorm.weight";
     if (family.sandwich_norms) {

@@ -26,22 +26,42 @@ struct LinearSpec {
   bool bias = false;
 };
 
-// The linear layers of a block, in the order in which they are run.
+// The linear layers of a block, in the order in which they are run. The last
+// three are there once for every expert, see ExpertSlot().
 enum LinearSlot { kQuery, kKey, kValue, kOutput, kGate, kUp, kDown };
-inline constexpr int kLinearSlots = 7;
+inline constexpr int kSlotsOfExpert = 3;
 
-// Inputs that several linear layers share.
+// Where the gate, up or down of an expert is; a dense MLP is expert 0.
+inline constexpr int ExpertSlot(int expert, LinearSlot part) {
+  return part + kSlotsOfExpert * expert;
+}
+
+// Inputs that several linear layers share; the last two once an expert.
 enum InputSite { kAttentionInput, kOutputInput, kMlpInput, kDownInput };
-inline constexpr int kInputSites = 4;
-inline constexpr InputSite kSiteOfSlot[kLinearSlots] = {
-    kAttentionInput, kAttentionInput, kAttentionInput, kOutputInput,
-    kMlpInput,       kMlpInput,       kDownInput};
+inline constexpr int kSitesOfExpert = 2;
+
+inline constexpr int ExpertSite(int expert, InputSite site) {
+  return site + kSitesOfExpert * expert;
+}
+inline constexpr int SiteOfSlot(int slot) {
+  if (slot < kOutput) return kAttentionInput;
+  if (slot == kOutput) return kOutputInput;
+  const int part = (slot - kGate) % kSlotsOfExpert;
+  return ExpertSite((slot - kGate) / kSlotsOfExpert,
+                    part == kDown - kGate ? kDownInput : kMlpInput);
+}
 
 // hidden += [post_attention_norm](o(attention(q, k, v of norm(hidden))))
-// hidden += [post_mlp_norm](down(f(gate(x)) * up(x))), x = mlp_norm(hidden)
-// Norms are tensor names; empty ones are skipped.
+// hidden += [post_mlp_norm](mlp(x)), x = mlp_norm(hidden), where
+// mlp(x) = down(f(gate(x)) * up(x)), or with experts the sum over the
+// `experts_per_token` most probable of them, p = softmax(router x), of
+// p_e mlp_e(x). Norms are tensor names; empty ones are skipped.
 struct BlockSpec {
-  LinearSpec linears[kLinearSlots];
+  std::vector<LinearSpec> linears;
+  int experts = 0;  // 0: one dense MLP
+  int experts_per_token = 0;
+  bool normalize_experts = false;  // the chosen p_e are scaled to sum to 1
+  std::string router;              // tensor, experts x hidden
   std::string attention_norm;
   std::string query_norm;  // of each head
   std::string key_norm;
@@ -51,6 +71,11 @@ struct BlockSpec {
   int rope = -1;  // index into Architecture::ropes; -1: no rotation
   int64_t window = 0;
 };
+
+// Sites of a block, and how they are called: "block 3 attention", "… output",
+// "… mlp", "… down"; with experts "block 3 expert 5 mlp".
+int InputSites(const BlockSpec& block);
+std::string SiteName(const BlockSpec& block, int index, int site);
 
 struct Architecture {
   std::string model_type;

@@ -12,19 +12,32 @@ namespace {
 // phase, few enough for queries, keys and values to stay in the cache.
 constexpr int64_t kWaveRowsPerThread = 1024;
 
+// Rows of the panel at `first_row` that are no padding.
+int64_t ValidRows(const Sequence& sequence, int64_t first_row) {
+  return std::clamp<int64_t>(sequence.tokens - first_row, 0, kPanelRows);
+}
+
 }  // namespace
+
+BlockRunner::BlockRunner(const Model& model, ThreadArena& arena)
+    : model_(model), arena_(arena), widest_(model.architecture.hidden) {
+  for (const BlockSpec& block : model.architecture.blocks) {
+    widest_ = std::max<int64_t>(widest_, block.experts);
+    for (const LinearSpec& linear : block.linears) {
+      widest_ = std::max(widest_, linear.rows);
+    }
+  }
+}
 
 BlockRunner::Scratch& BlockRunner::LocalScratch() {
   Scratch& scratch = scratch_.local();
-  const Architecture& a = model_.architecture;
-  const LinearSpec* const linears = a.blocks[0].linears;
-  const int64_t widest = std::max({a.hidden, linears[kQuery].rows,
-                                   linears[kGate].rows, linears[kKey].rows});
   if (scratch.first.empty()) {
-    scratch.input.resize(kPanelRows * widest * ElementBytes(model_.arithmetic));
-    scratch.first.resize(kPanelRows * widest);
-    scratch.second.resize(kPanelRows * widest);
-    scratch.third.resize(kPanelRows * linears[kKey].rows);
+    const AttentionShape& shape = model_.architecture.attention;
+    scratch.input.resize(kPanelRows * widest_ *
+                         ElementBytes(model_.arithmetic));
+    scratch.first.resize(kPanelRows * widest_);
+    scratch.second.resize(kPanelRows * widest_);
+    scratch.third.resize(kPanelRows * shape.kv_heads * shape.head_dim);
   }
   return scratch;
 }
@@ -36,14 +49,23 @@ void BlockRunner::EnsureTables(int64_t rows) {
   for (const RopeSpec& spec : a.ropes) ropes_.emplace_back(spec, rows);
 }
 
-absl::Status BlockRunner::Linear(int block, const Sequence& sequence,
-                                 LinearSlot slot, const void* input,
-                                 float* output) const {
+absl::Status BlockRunner::Linear(int block, const Sequence& sequence, int slot,
+                                 const void* input, float* output) const {
   const PackedMatrix& matrix = *sequence.weights->linears[slot];
   if (absl::Status s = matrix.Multiply(input, output); !s.ok()) return s;
   const std::vector<float>& bias = model_.blocks[block].bias[slot];
   if (!bias.empty()) AddBias(bias.data(), kPanelRows, matrix.rows(), output);
   return absl::OkStatus();
+}
+
+void BlockRunner::Add(const std::vector<float>& norm, float* delta,
+                      float* hidden) const {
+  const Architecture& a = model_.architecture;
+  if (!norm.empty()) {
+    RmsNorm(delta, norm.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
+            delta);
+  }
+  AddResidual(delta, kPanelRows * a.hidden, hidden);
 }
 
 void BlockRunner::Norm(const float* in, const std::vector<float>& weight,
@@ -100,9 +122,9 @@ absl::Status BlockRunner::RunWave(int block,
   }
   InputObserver shifted;
   if (observer) {
-    shifted = [&](InputSite site, int64_t sequence, int64_t row,
-                  const void* panel) {
-      observer(site, first_sequence + sequence, row, panel);
+    shifted = [&](int site, InputPanel panel) {
+      panel.sequence += first_sequence;
+      observer(site, panel);
     };
   }
   absl::Status status = arena_.ForEach(panels.size(), [&](int64_t i) {
@@ -119,10 +141,15 @@ absl::Status BlockRunner::RunWave(int block,
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  return arena_.ForEach(panels.size(), [&](int64_t i) {
+  status = arena_.ForEach(panels.size(), [&](int64_t i) -> absl::Status {
     const int64_t s = panels[i].sequence;
-    return Mlp(block, sequences[s], panels[i], shifted, buffers_[s]);
+    absl::Status out =
+        Output(block, sequences[s], panels[i], shifted, buffers_[s]);
+    if (!out.ok() || spec.experts > 0) return out;
+    return Mlp(block, sequences[s], panels[i], shifted);
   });
+  if (!status.ok() || spec.experts == 0) return status;
+  return RunExperts(block, sequences, panels, shifted);
 }
 
 // Queries, keys and values of a panel.
@@ -137,8 +164,9 @@ absl::Status BlockRunner::Attention(int block, const Sequence& sequence,
   Norm(sequence.hidden + panel.first_row * a.hidden, tensors.attention_norm,
        scratch.input.data());
   if (observer) {
-    observer(kAttentionInput, panel.sequence, panel.first_row,
-             scratch.input.data());
+    observer(kAttentionInput,
+             {panel.sequence, panel.first_row,
+              ValidRows(sequence, panel.first_row), scratch.input.data()});
   }
   float* const out[] = {scratch.first.data(), scratch.second.data(),
                         scratch.third.data()};
@@ -168,54 +196,68 @@ absl::Status BlockRunner::Attention(int block, const Sequence& sequence,
   return absl::OkStatus();
 }
 
-// Everything after the attention itself: output projection and MLP.
-absl::Status BlockRunner::Mlp(int block, const Sequence& sequence, Panel panel,
-                              const InputObserver& observer,
-                              AttentionBuffers& buffers) {
+// Output projection.
+absl::Status BlockRunner::Output(int block, const Sequence& sequence,
+                                 Panel panel, const InputObserver& observer,
+                                 AttentionBuffers& buffers) {
   const Architecture& a = model_.architecture;
-  const BlockTensors& tensors = model_.blocks[block];
-  Scratch& scratch = LocalScratch();
-  float* const hidden = sequence.hidden + panel.first_row * a.hidden;
-  float* const first = scratch.first.data();
-  const auto observe = [&](InputSite site, const void* input) {
-    if (observer) observer(site, panel.sequence, panel.first_row, input);
-  };
-  const auto add = [&](const std::vector<float>& norm) {
-    if (!norm.empty()) {
-      RmsNorm(first, norm.data(), a.norm_epsilon, kPanelRows, a.hidden,
-              a.hidden, first);
-    }
-    AddResidual(first, kPanelRows * a.hidden, hidden);
-  };
   const uint8_t* const attended =
       buffers.output() + panel.first_row * a.attention.heads *
                              a.attention.head_dim *
                              ElementBytes(model_.arithmetic);
-  observe(kOutputInput, attended);
-  absl::Status status = Linear(block, sequence, kOutput, attended, first);
+  if (observer) {
+    observer(kOutputInput, {panel.sequence, panel.first_row,
+                            ValidRows(sequence, panel.first_row), attended});
+  }
+  float* const out = LocalScratch().first.data();
+  absl::Status status = Linear(block, sequence, kOutput, attended, out);
   if (!status.ok()) return status;
-  add(tensors.post_attention_norm);
+  Add(model_.blocks[block].post_attention_norm, out,
+      sequence.hidden + panel.first_row * a.hidden);
+  return absl::OkStatus();
+}
 
+absl::Status BlockRunner::Mlp(int block, const Sequence& sequence, Panel panel,
+                              const InputObserver& observer) {
+  const BlockTensors& tensors = model_.blocks[block];
+  Scratch& scratch = LocalScratch();
+  float* const hidden =
+      sequence.hidden + panel.first_row * model_.architecture.hidden;
+  Norm(hidden, tensors.mlp_norm, scratch.input.data());
+  absl::Status status =
+      Gated(block, sequence, /*expert=*/0,
+            {panel.sequence, panel.first_row,
+             ValidRows(sequence, panel.first_row), scratch.input.data()},
+            observer, scratch);
+  if (!status.ok()) return status;
+  Add(tensors.post_mlp_norm, scratch.first.data(), hidden);
+  return absl::OkStatus();
+}
+
+// One MLP of the inputs in `scratch`; leaves the outputs in scratch.first.
+absl::Status BlockRunner::Gated(int block, const Sequence& sequence, int expert,
+                                InputPanel panel, const InputObserver& observer,
+                                Scratch& scratch) {
   void* const input = scratch.input.data();
-  Norm(hidden, tensors.mlp_norm, input);
-  observe(kMlpInput, input);
-  status = Linear(block, sequence, kGate, input, first);
+  float* const first = scratch.first.data();
+  const int gate = ExpertSlot(expert, kGate);
+  if (observer) observer(ExpertSite(expert, kMlpInput), panel);
+  absl::Status status = Linear(block, sequence, gate, input, first);
   if (!status.ok()) return status;
-  status = Linear(block, sequence, kUp, input, scratch.second.data());
+  status = Linear(block, sequence, ExpertSlot(expert, kUp), input,
+                  scratch.second.data());
   if (!status.ok()) return status;
-  const int64_t n = kPanelRows * sequence.weights->linears[kGate]->rows();
+  const Activation activation = model_.architecture.activation;
+  const int64_t n = kPanelRows * sequence.weights->linears[gate]->rows();
   if (model_.arithmetic == Arithmetic::kBf16) {
-    GatedActivation(a.activation, first, scratch.second.data(), n,
+    GatedActivation(activation, first, scratch.second.data(), n,
                     static_cast<Bf16*>(input));
   } else {
-    GatedActivation(a.activation, first, scratch.second.data(), n,
+    GatedActivation(activation, first, scratch.second.data(), n,
                     static_cast<float*>(input));
   }
-  observe(kDownInput, input);
-  status = Linear(block, sequence, kDown, input, first);
-  if (!status.ok()) return status;
-  add(tensors.post_mlp_norm);
-  return absl::OkStatus();
+  if (observer) observer(ExpertSite(expert, kDownInput), panel);
+  return Linear(block, sequence, ExpertSlot(expert, kDown), input, first);
 }
 
 }  // namespace evopress::worker

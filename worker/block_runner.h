@@ -31,7 +31,7 @@ inline int64_t PaddedRows(int64_t tokens) {
 }
 
 struct BlockWeights {
-  std::shared_ptr<const PackedMatrix> linears[kLinearSlots];
+  std::vector<std::shared_ptr<const PackedMatrix>> linears;
 };
 
 // One sequence on its way through the model: PaddedRows(tokens) x hidden
@@ -42,17 +42,23 @@ struct Sequence {
   const BlockWeights* weights = nullptr;
 };
 
-// Sees the inputs of linear layers: `panel` holds kPanelRows inputs of
-// sequence `sequence` from position `first_row`. Called from many threads,
-// once for each (site, sequence, panel).
-using InputObserver = std::function<void(InputSite site, int64_t sequence,
-                                         int64_t first_row, const void* panel)>;
+// Some inputs of linear layers: `rows` of kPanelRows, the others are padding.
+// `first_row` counts positions, or with experts the positions that go to the
+// expert.
+struct InputPanel {
+  int64_t sequence = 0;
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  const void* inputs = nullptr;
+};
+
+// Called from many threads, once for each (site, sequence, panel).
+using InputObserver = std::function<void(int site, const InputPanel& panel)>;
 
 // Thread-compatible. "model" and "arena" must outlive this.
 class BlockRunner {
  public:
-  BlockRunner(const Model& model, ThreadArena& arena)
-      : model_(model), arena_(arena) {}
+  BlockRunner(const Model& model, ThreadArena& arena);
 
   // Replaces the hidden values of every sequence by the block's output.
   absl::Status Run(int block, absl::Span<const Sequence> sequences,
@@ -68,22 +74,55 @@ class BlockRunner {
     int64_t sequence;
     int64_t first_row;
   };
+  // A sequence in a block with experts; each token goes to `fan_out` of them.
+  struct Routed {
+    AlignedVector<uint8_t> inputs;  // tokens x hidden, what experts read
+    std::vector<int32_t> experts;   // tokens x fan_out
+    std::vector<float> shares;      // as many: what each expert counts
+    AlignedVector<float> outputs;   // tokens x fan_out x hidden
+  };
+  // Some tokens of a sequence that go to one expert: indices of Routed's
+  // (token, expert) pairs.
+  struct ExpertPanel {
+    int64_t sequence;
+    int expert;
+    int64_t first_row;
+    absl::Span<const int32_t> pairs;
+  };
 
   absl::Status RunWave(int block, absl::Span<const Sequence> sequences,
                        int64_t first_sequence, const InputObserver& observer);
   absl::Status Attention(int block, const Sequence& sequence, Panel panel,
                          const InputObserver& observer,
                          AttentionBuffers& buffers);
+  absl::Status Output(int block, const Sequence& sequence, Panel panel,
+                      const InputObserver& observer, AttentionBuffers& buffers);
   absl::Status Mlp(int block, const Sequence& sequence, Panel panel,
-                   const InputObserver& observer, AttentionBuffers& buffers);
-  absl::Status Linear(int block, const Sequence& sequence, LinearSlot slot,
+                   const InputObserver& observer);
+  absl::Status Gated(int block, const Sequence& sequence, int expert,
+                     InputPanel panel, const InputObserver& observer,
+                     Scratch& scratch);
+  absl::Status RunExperts(int block, absl::Span<const Sequence> sequences,
+                          absl::Span<const Panel> panels,
+                          const InputObserver& observer);
+  absl::Status Route(int block, const Sequence& sequence, Panel panel,
+                     Routed& routed);
+  absl::Status RunExpert(int block, const Sequence& sequence,
+                         const ExpertPanel& panel,
+                         const InputObserver& observer, Routed& routed);
+  void Combine(int block, const Sequence& sequence, Panel panel,
+               const Routed& routed);
+  absl::Status Linear(int block, const Sequence& sequence, int slot,
                       const void* input, float* output) const;
+  // hidden += norm(delta), or delta itself where there is no norm.
+  void Add(const std::vector<float>& norm, float* delta, float* hidden) const;
   void Norm(const float* in, const std::vector<float>& weight, void* out) const;
   Scratch& LocalScratch();
   void EnsureTables(int64_t rows);
 
   const Model& model_;
   ThreadArena& arena_;
+  int64_t widest_ = 0;  // of all inputs and outputs
   std::vector<RopeTable> ropes_;
   std::vector<AttentionBuffers> buffers_;
   int64_t buffer_rows_ = 0;

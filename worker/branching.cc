@@ -6,8 +6,8 @@ namespace evopress::worker {
 namespace {
 
 BlockBlobs BlobsOf(const BlockSpec& spec, const BlobOfLayer& choice) {
-  BlockBlobs blobs;
-  for (int slot = 0; slot < kLinearSlots; ++slot) {
+  BlockBlobs blobs(spec.linears.size());
+  for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
     const auto it = choice.find(spec.linears[slot].name);
     if (it != choice.end()) blobs[slot] = it->second;
   }

@@ -4,7 +4,6 @@
 #ifndef EVOPRESS_WORKER_BRANCHING_H_
 #define EVOPRESS_WORKER_BRANCHING_H_
 
-#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,7 +17,7 @@ namespace evopress::worker {
 using BlobOfLayer = std::map<std::string, std::string>;
 
 // Blob of each linear layer of a block, empty for the model's own weights.
-using BlockBlobs = std::array<std::string, kLinearSlots>;
+using BlockBlobs = std::vector<std::string>;
 
 // Choices that go through a block with the same blobs from the same state.
 struct Branch {

@@ -33,8 +33,8 @@ class Engine {
   absl::StatusOr<EvaluateResponse> Evaluate(const EvaluateRequest& request,
                                             const Progress& progress);
 
-  // Second moments of the inputs of `layers`, whose sites are named
-  // "block 3 attention", "… output", "… mlp" and "… down".
+  // Second moments of the inputs of `layers`, by SiteName(). An expert's are
+  // those of the tokens that go to it.
   absl::StatusOr<quant::Statistics> Capture(
       const std::vector<std::vector<int32_t>>& samples,
       const std::vector<std::string>& layers, const Progress& progress);

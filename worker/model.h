@@ -14,6 +14,7 @@
 #include "worker/ops/arithmetic.h"
 #include "worker/ops/embedding.h"
 #include "worker/ops/loss_head.h"
+#include "worker/ops/matmul.h"
 #include "worker/thread_arena.h"
 
 namespace evopress::worker {
@@ -23,6 +24,9 @@ struct Model : ModelTensors {
   Arithmetic arithmetic = Arithmetic::kF32;
   Embedding embedding;
   std::optional<LossHead> head;
+  // Of blocks with experts, float32: which expert a token goes to must not
+  // hang on rounding.
+  std::vector<std::shared_ptr<const PackedMatrix>> routers;
 };
 
 // As LoadTensors; ResourceExhausted if memory is short.

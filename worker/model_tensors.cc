@@ -56,7 +56,14 @@ absl::StatusOr<BlockTensors> LoadBlock(const ModelTensors& model,
     if (!norm.ok()) return norm.status();
     *out = *std::move(norm);
   }
-  for (int slot = 0; slot < kLinearSlots; ++slot) {
+  if (spec.experts > 0) {
+    auto router =
+        ReadTensor(*model.checkpoint, spec.router, {spec.experts, arch.hidden});
+    if (!router.ok()) return router.status();
+    block.router = *std::move(router);
+  }
+  block.bias.resize(spec.linears.size());
+  for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
     const LinearSpec& linear = spec.linears[slot];
     if (absl::Status s = CheckLinear(*model.checkpoint, linear); !s.ok()) {
       return s;

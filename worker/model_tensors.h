@@ -20,7 +20,8 @@ namespace evopress::worker {
 struct BlockTensors {
   std::vector<float> attention_norm, query_norm, key_norm, post_attention_norm,
       mlp_norm, post_mlp_norm;
-  std::vector<float> bias[kLinearSlots];
+  std::vector<std::vector<float>> bias;  // of each linear
+  std::vector<float> router;             // experts x hidden
 };
 
 // Immutable once loaded.

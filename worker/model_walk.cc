@@ -1,7 +1,6 @@
 #include "worker/model_walk.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <utility>
 
@@ -31,10 +30,10 @@ std::vector<BlockBlobs> BranchStates(
 absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
                      WeightCache& cache, const std::vector<BlockBlobs>& blobs,
                      std::vector<BlockWeights>& weights) {
-  std::map<std::pair<int, std::string>, std::shared_ptr<const PackedMatrix>>
+  std::map<std::pair<size_t, std::string>, std::shared_ptr<const PackedMatrix>>
       distinct;
   for (const BlockBlobs& b : blobs) {
-    for (int slot = 0; slot < kLinearSlots; ++slot) distinct[{slot, b[slot]}];
+    for (size_t slot = 0; slot < b.size(); ++slot) distinct[{slot, b[slot]}];
   }
   std::vector<decltype(distinct)::iterator> entries;
   for (auto it = distinct.begin(); it != distinct.end(); ++it) {
@@ -51,8 +50,8 @@ absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
   if (!status.ok()) return status;
   weights.resize(blobs.size());
   for (size_t s = 0; s < blobs.size(); ++s) {
-    for (int slot = 0; slot < kLinearSlots; ++slot) {
-      weights[s].linears[slot] = distinct[{slot, blobs[s][slot]}];
+    for (size_t slot = 0; slot < blobs[s].size(); ++slot) {
+      weights[s].linears.push_back(distinct[{slot, blobs[s][slot]}]);
     }
   }
   return absl::OkStatus();

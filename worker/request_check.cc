@@ -1,6 +1,8 @@
 #include "worker/request_check.h"
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace evopress::worker {
 namespace {
@@ -35,16 +37,19 @@ absl::Status CheckSamples(const Architecture& architecture,
   return absl::OkStatus();
 }
 
-absl::Status CheckLayer(const Architecture& architecture,
-                        const std::string& layer) {
+absl::Status CheckLayers(const Architecture& architecture,
+                         const std::vector<std::string>& layers) {
+  absl::flat_hash_set<absl::string_view> known;
   for (const BlockSpec& block : architecture.blocks) {
-    for (const LinearSpec& linear : block.linears) {
-      if (linear.name == layer) return absl::OkStatus();
-    }
+    for (const LinearSpec& linear : block.linears) known.insert(linear.name);
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the model has no linear layer '", layer, "'; the first is '",
-      architecture.blocks[0].linears[0].name, "'"));
+  for (const std::string& layer : layers) {
+    if (known.contains(layer)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model has no linear layer '", layer, "'; the first is '",
+        architecture.blocks[0].linears[0].name, "'"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckOptions(const EvaluatorOptions& options) {
@@ -74,8 +79,12 @@ absl::Status CheckRequest(const Architecture& architecture,
                      " assignments exceed the limit of ", kMaxAssignments));
   }
   for (const WeightChoice& choice : request.assignments) {
+    std::vector<std::string> layers;
     for (const auto& [layer, blob] : choice.blob_of_layer) {
-      if (absl::Status s = CheckLayer(architecture, layer); !s.ok()) return s;
+      layers.push_back(layer);
+    }
+    if (absl::Status s = CheckLayers(architecture, layers); !s.ok()) return s;
+    for (const auto& [layer, blob] : choice.blob_of_layer) {
       if (blob.empty()) {
         return absl::InvalidArgumentError(
             absl::StrCat("layer '", layer, "' has an empty blob path"));

@@ -23,8 +23,8 @@ inline constexpr int64_t kMaxAssignments = 1 << 12;
 // or not in the model.
 absl::Status CheckSamples(const Architecture& architecture,
                           const std::vector<std::vector<int32_t>>& samples);
-absl::Status CheckLayer(const Architecture& architecture,
-                        const std::string& layer);
+absl::Status CheckLayers(const Architecture& architecture,
+                         const std::vector<std::string>& layers);
 absl::Status CheckOptions(const EvaluatorOptions& options);
 absl::Status CheckRequest(const Architecture& architecture,
                           const EvaluateRequest& request);

@@ -74,6 +74,45 @@ TEST(BuildSpace, GroupsFollowTheRule) {
   EXPECT_EQ(group(GroupRule::kNone, 0), group(GroupRule::kNone, 1));
 }
 
+std::vector<TensorInfo> Experts() {
+  std::vector<TensorInfo> tensors;
+  for (const std::string block : {"0", "1"}) {
+    const std::string moe = "model.layers." + block + ".mlp.";
+    tensors.push_back({moe + "gate.weight", {4, 64}, "F16", 512});
+    for (const char* expert : {"0", "1", "2", "3"}) {
+      tensors.push_back({moe + "experts." + expert + ".down_proj.weight",
+                         {64, 32},
+                         "F16",
+                         4096});
+    }
+  }
+  return tensors;
+}
+
+TEST(BuildSpace, LeavesRoutersAsTheyAre) {
+  SpaceOptions options;
+  options.menu = "rtn:2-4:g32";
+  const auto space = BuildSpace(Experts(), options);
+  ASSERT_TRUE(space.ok()) << space.status();
+  EXPECT_EQ(space->units.size(), 8u);
+  EXPECT_EQ(space->constant_costs[kModelBits], 2 * 8 * 512);
+}
+
+TEST(BuildSpace, TiesExpertsBlockByBlock) {
+  SpaceOptions options;
+  options.menu = "rtn:2-4:g32";
+  options.ties = {{{"*.layers.#.*.experts.*"}}};
+  const auto space = BuildSpace(Experts(), options);
+  ASSERT_TRUE(space.ok()) << space.status();
+  ASSERT_EQ(space->units.size(), 2u);
+  EXPECT_EQ(space->units[1].layers.size(), 4u);
+  EXPECT_EQ(space->units[1].weights, 4 * 64 * 32);
+  EXPECT_EQ(space->units[1].menu[0].costs[kCodeBits], 2 * 4 * 64 * 32);
+  options.ties = {{{"*.no_such_layer"}}};
+  EXPECT_THAT(BuildSpace(Experts(), options).status().message(),
+              HasSubstr("no_such_layer"));
+}
+
 TEST(BuildSpace, NamesTheLayerThatCannotTakeALevel) {
   SpaceOptions options;
   options.menu = "rtn:3:g48";

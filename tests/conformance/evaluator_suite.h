@@ -1,7 +1,8 @@
 // The promises of an Evaluator, for every implementation: instantiate with
-// INSTANTIATE_TYPED_TEST_SUITE_P, where
-// the type has `static absl::StatusOr<std::unique_ptr<Evaluator>> Open(
-// const std::string& path, const EvaluatorOptions&)`.
+// INSTANTIATE_TYPED_TEST_SUITE_P and Case<Opener, Model>, where Opener has
+// `static absl::StatusOr<std::unique_ptr<Evaluator>> Open(
+// const std::string& path, const EvaluatorOptions&)` and Model is a committed
+// tiny one.
 #ifndef EVOPRESS_TESTS_CONFORMANCE_EVALUATOR_SUITE_H_
 #define EVOPRESS_TESTS_CONFORMANCE_EVALUATOR_SUITE_H_
 
@@ -18,11 +19,32 @@
 
 namespace evopress::worker {
 
-template <typename Opener>
+struct DenseModel {
+  static constexpr const char* kName = "qwen3";
+  static constexpr size_t kLayers = 14;
+  static constexpr size_t kSites = 8;
+  static constexpr int64_t kExpertsPerToken = 0;
+};
+
+// The first block is dense, the second has eight experts.
+struct ExpertsModel {
+  static constexpr const char* kName = "qwen3_moe";
+  static constexpr size_t kLayers = 7 + 4 + 3 * 8;
+  static constexpr size_t kSites = 4 + 2 + 2 * 8;
+  static constexpr int64_t kExpertsPerToken = 3;
+};
+
+template <typename OpenerType, typename ModelType>
+struct Case {
+  using Opener = OpenerType;
+  using Model = ModelType;
+};
+
+template <typename Case>
 class EvaluatorSuite : public testing::Test {
  protected:
   void SetUp() override {
-    const std::string path = GoldenPath("qwen3");
+    const std::string path = GoldenPath(Case::Model::kName);
     auto model = quant::Checkpoint::Open(path);
     ASSERT_TRUE(model.ok()) << model.status();
     evaluator_ = Open(1);
@@ -39,18 +61,21 @@ class EvaluatorSuite : public testing::Test {
     EvaluatorOptions options;
     options.threads = threads;
     options.memory_bytes = 64 << 20;
-    auto evaluator = Opener::Open(GoldenPath("qwen3"), options);
+    auto evaluator =
+        Case::Opener::Open(GoldenPath(Case::Model::kName), options);
     EXPECT_TRUE(evaluator.ok()) << evaluator.status();
     return evaluator.ok() ? *std::move(evaluator) : nullptr;
   }
 
-  // Bit l of `pattern` decides layer l's level; layers beyond keep theirs.
-  WeightChoice Choice(uint32_t pattern, size_t layers = 14) const {
+  // Bit l % 14 of `pattern` decides layer l's level; layers beyond keep theirs.
+  WeightChoice Choice(uint32_t pattern,
+                      size_t layers = Case::Model::kLayers) const {
     WeightChoice choice;
     size_t l = 0;
     for (const auto& layer : evaluator_->info().layers) {
       if (l >= layers) break;
-      choice.blob_of_layer[layer] = blobs_.at(layer)[(pattern >> l++) & 1];
+      choice.blob_of_layer[layer] =
+          blobs_.at(layer)[(pattern >> (l++ % 14)) & 1];
     }
     return choice;
   }
@@ -85,9 +110,9 @@ TYPED_TEST_SUITE_P(EvaluatorSuite);
 
 TYPED_TEST_P(EvaluatorSuite, SaysWhatItIs) {
   const EvaluatorInfo& info = this->evaluator_->info();
-  EXPECT_EQ(info.model_type, "qwen3");
+  EXPECT_EQ(info.model_type, TypeParam::Model::kName);
   EXPECT_EQ(info.vocab_size, 256);
-  EXPECT_EQ(info.layers.size(), 14u);
+  EXPECT_EQ(info.layers.size(), TypeParam::Model::kLayers);
   EXPECT_FALSE(info.numeric_class.empty());
 }
 
@@ -188,11 +213,17 @@ TYPED_TEST_P(EvaluatorSuite, CapturesSymmetricGramsForAnyNumberOfThreads) {
     ASSERT_TRUE(statistics.ok()) << statistics.status();
     captured.push_back(*std::move(statistics));
   }
-  EXPECT_EQ(captured[0].site_of_layer.size(), 14u);
-  EXPECT_EQ(captured[0].sites.size(), 8u);
+  using Model = typename TypeParam::Model;
+  EXPECT_EQ(captured[0].site_of_layer.size(), Model::kLayers);
+  EXPECT_EQ(captured[0].sites.size(), Model::kSites);
+  int64_t expert_tokens = 0;
   for (const auto& [site, gram] : captured[0].sites) {
     EXPECT_EQ(gram.values, captured[1].sites[site].values) << site;
-    EXPECT_EQ(gram.tokens, 250);
+    if (site.find("expert") == std::string::npos) {
+      EXPECT_EQ(gram.tokens, 250) << site;
+    } else {
+      expert_tokens += gram.tokens;
+    }
     for (int64_t i = 0; i < gram.n; ++i) {
       EXPECT_GE(gram.values[i * gram.n + i], 0);
       for (int64_t j = 0; j < i; ++j) {
@@ -201,6 +232,8 @@ TYPED_TEST_P(EvaluatorSuite, CapturesSymmetricGramsForAnyNumberOfThreads) {
       }
     }
   }
+  // Each token is the input of its experts' two sites.
+  EXPECT_EQ(expert_tokens, 2 * 250 * Model::kExpertsPerToken);
 }
 
 REGISTER_TYPED_TEST_SUITE_P(EvaluatorSuite, SaysWhatItIs,

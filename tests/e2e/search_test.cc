@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <set>
+
 #include "tests/client/run_evopress.h"
 
 namespace evopress::client {
@@ -112,6 +115,65 @@ TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
   EXPECT_EQ(one["job"], again["job"]);
   EXPECT_EQ(one["history_hash"], again["history_hash"]);
   EXPECT_NE(Run("one", 1, /*seed=*/2)["history_hash"], one["history_hash"]);
+}
+
+// The committed model with eight experts, under the tiny tokenizer.
+TEST_F(Search, ExpertsAreLayersOfTheirOwnOrTied) {
+  namespace fs = std::filesystem;
+  fs::copy(std::string(EVOPRESS_SOURCE_DIR) + "/tests/golden/engine/qwen3_moe",
+           tmp_ / "moe");
+  fs::copy(tmp_ / "model/tokenizer.json", tmp_ / "moe/tokenizer.json");
+  for (const bool tied : {false, true}) {
+    SCOPED_TRACE(tied);
+    const std::string out = tmp_ / (tied ? "tied" : "free");
+    std::vector<std::string> command = {"search",
+                                        tmp_ / "moe",
+                                        "--text",
+                                        tmp_ / "text.txt",
+                                        "--menu",
+                                        "gptq:2-4:g32",
+                                        "--target-bits",
+                                        "3",
+                                        "--generations",
+                                        "3",
+                                        "--offspring",
+                                        "4",
+                                        "--survivors",
+                                        "2,1",
+                                        "--tokens",
+                                        "128,256",
+                                        "--sequence-length",
+                                        "64",
+                                        "--statistics-tokens",
+                                        "512",
+                                        "--data",
+                                        out + "-data",
+                                        "--out",
+                                        out,
+                                        "--for",
+                                        "json,hf",
+                                        "--json"};
+    if (tied)
+      command.insert(command.end(), {"--tie", "*.layers.#.*.experts.*"});
+    const RunResult r = RunEvoPress(command);
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    const auto recipe =
+        nlohmann::json::parse(ReadText(out + "/recipe.json"), nullptr, false);
+    ASSERT_EQ(recipe["layers"].size(), 7u + 4 + 3 * 8);
+    int64_t bits = 0, weights = 0;
+    std::set<std::string> levels_of_experts;
+    for (const auto& layer : recipe["layers"]) {
+      bits += layer["costs"]["code_bits"].get<int64_t>();
+      weights += layer["weights"].get<int64_t>();
+      const std::string name = layer["layer"];
+      if (name.find("experts") != std::string::npos) {
+        levels_of_experts.insert(layer["level"]);
+      }
+    }
+    EXPECT_EQ(bits, 3 * weights);
+    EXPECT_EQ(levels_of_experts.size() == 1, tied);
+    EXPECT_TRUE(fs::exists(out + "/model.safetensors"));
+  }
 }
 
 TEST_F(Search, KilledAndStartedAgainItEndsWithTheSameHistory) {

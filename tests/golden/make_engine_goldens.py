@@ -46,6 +46,13 @@ def tiny_configs():
         query_pre_attn_scalar=24, final_logit_softcapping=20.0,
         layer_types=["sliding_attention", "full_attention"],
         attn_implementation="eager")
+    yield "mixtral", t.MixtralConfig(
+        **TINY, tie_word_embeddings=False, num_local_experts=4,
+        num_experts_per_tok=2)
+    yield "qwen3_moe", t.Qwen3MoeConfig(
+        **TINY, tie_word_embeddings=False, moe_intermediate_size=32,
+        num_experts=8, num_experts_per_tok=3, norm_topk_prob=False,
+        mlp_only_layers=[0])
 
 
 def position_losses(model, ids):

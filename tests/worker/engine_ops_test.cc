@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numbers>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "worker/ops/activation.h"
 #include "worker/ops/attention.h"
@@ -12,6 +14,7 @@
 #include "worker/ops/matmul.h"
 #include "worker/ops/rms_norm.h"
 #include "worker/ops/rope.h"
+#include "worker/ops/routing.h"
 #include "worker/ops/vector_math.h"
 
 namespace evopress::worker {
@@ -152,6 +155,33 @@ TEST(PackedMatrix, MultipliesAndDoesNotLetRowsTouchEachOther) {
     ASSERT_TRUE((*matrix)->Multiply(input.data(), again.data()).ok());
     for (int64_t i = 0; i < 7 * kRows; ++i) EXPECT_EQ(got[i], again[i]);
   }
+}
+
+TEST(ChooseExperts, TakesTheMostProbableInOrder) {
+  const float logits[] = {0, 2, 1, 2, -5, 0, 0, 0};
+  int32_t expert[4];
+  float share[4];
+  ChooseExperts(logits, /*rows=*/2, /*experts=*/4, /*chosen=*/2,
+                /*normalize=*/false, expert, share);
+  // Ties go to the lower index.
+  EXPECT_THAT(expert, testing::ElementsAre(1, 3, 1, 2));
+  const double total = 1 + 2 * std::exp(2.0) + std::exp(1.0);
+  EXPECT_NEAR(share[0], std::exp(2.0) / total, 1e-6);
+  EXPECT_NEAR(share[1], std::exp(2.0) / total, 1e-6);
+  EXPECT_NEAR(share[2], 1 / (3 + std::exp(-5.0)), 1e-6);
+  ChooseExperts(logits, 2, 4, 2, /*normalize=*/true, expert, share);
+  EXPECT_NEAR(share[0], 0.5, 1e-6);
+  EXPECT_NEAR(share[2] + share[3], 1, 1e-6);
+}
+
+TEST(ChooseExperts, CopesWithWhatIsNoNumber) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float logits[] = {nan, nan, 1, nan};
+  int32_t expert[3];
+  float share[3];
+  ChooseExperts(logits, 1, 4, 3, true, expert, share);
+  EXPECT_THAT(expert, testing::ElementsAre(2, 0, 1));
+  EXPECT_TRUE(std::isnan(share[0]));  // and so will be the loss
 }
 
 TEST(Attention, MatchesSoftmaxOverTheVisibleKeys) {

@@ -29,8 +29,10 @@ struct Process {
   }
 };
 
-using Openers = testing::Types<Local, Process>;
-INSTANTIATE_TYPED_TEST_SUITE_P(Cpu, EvaluatorSuite, Openers);
+using Cases =
+    testing::Types<Case<Local, DenseModel>, Case<Process, DenseModel>,
+                   Case<Local, ExpertsModel>, Case<Process, ExpertsModel>>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Cpu, EvaluatorSuite, Cases);
 
 // Processes whose parent is this one.
 std::vector<pid_t> Children() {

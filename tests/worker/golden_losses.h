@@ -54,8 +54,8 @@ inline double Correlation(const std::vector<double>& x,
 
 inline const std::vector<std::string>& GoldenArchitectures() {
   static const auto& names = *new std::vector<std::string>{
-      "llama_linear", "llama_llama3", "mistral_window",
-      "qwen2_yarn",   "qwen3",        "gemma3"};
+      "llama_linear", "llama_llama3", "mistral_window", "qwen2_yarn",
+      "qwen3",        "gemma3",       "mixtral",        "qwen3_moe"};
   return names;
 }
 

@@ -31,8 +31,11 @@ struct Process {
   }
 };
 
-using Openers = testing::Types<Bfloat, Float, Process>;
-INSTANTIATE_TYPED_TEST_SUITE_P(Torch, EvaluatorSuite, Openers);
+using Cases =
+    testing::Types<Case<Bfloat, DenseModel>, Case<Float, DenseModel>,
+                   Case<Process, DenseModel>, Case<Bfloat, ExpertsModel>,
+                   Case<Process, ExpertsModel>>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Torch, EvaluatorSuite, Cases);
 
 class TinyModel : public testing::TestWithParam<std::string> {};
 

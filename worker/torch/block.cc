@@ -29,8 +29,12 @@ TorchBlocks::TorchBlocks(const ModelTensors& model, const TorchDevice& device)
     to.post_attention_norm = Upload(from.post_attention_norm, device);
     to.mlp_norm = Upload(from.mlp_norm, device);
     to.post_mlp_norm = Upload(from.post_mlp_norm, device);
-    for (int slot = 0; slot < kLinearSlots; ++slot) {
-      to.bias[slot] = Upload(from.bias[slot], device);
+    for (const std::vector<float>& bias : from.bias) {
+      to.bias.push_back(Upload(bias, device));
+    }
+    if (!from.router.empty()) {
+      to.router =
+          Upload(from.router, device).reshape({-1, model.architecture.hidden});
     }
   }
 }
@@ -56,7 +60,7 @@ void TorchBlocks::Reserve(int64_t tokens) {
   }
 }
 
-at::Tensor TorchBlocks::Linear(const Tensors& tensors, LinearSlot slot,
+at::Tensor TorchBlocks::Linear(const Tensors& tensors, int slot,
                                const std::vector<at::Tensor>& weights,
                                const at::Tensor& input) const {
   at::Tensor out = at::linear(input, weights[slot]).to(at::kFloat);
@@ -125,7 +129,7 @@ at::Tensor TorchBlocks::Run(int block, const at::Tensor& hidden,
                             const SiteObserver& observer) const {
   const Architecture& a = model_.architecture;
   const Tensors& tensors = blocks_[block];
-  const auto observe = [&](InputSite site, const at::Tensor& input) {
+  const auto observe = [&](int site, const at::Tensor& input) {
     if (observer) observer(site, input);
   };
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
@@ -138,17 +142,54 @@ at::Tensor TorchBlocks::Run(int block, const at::Tensor& hidden,
   at::Tensor out = hidden + norm(Linear(tensors, kOutput, weights, input),
                                  tensors.post_attention_norm);
 
-  input = norm(out, tensors.mlp_norm).to(device_.type);
-  observe(kMlpInput, input);
-  const at::Tensor gate = Linear(tensors, kGate, weights, input);
-  const at::Tensor up = Linear(tensors, kUp, weights, input);
-  const at::Tensor active = a.activation == Activation::kSilu
+  input = norm(out, tensors.mlp_norm);
+  const BlockSpec& spec = a.blocks[block];
+  const at::Tensor delta =
+      spec.experts > 0
+          ? Experts(spec, tensors, input, weights, observer)
+          : Gated(tensors, 0, input.to(device_.type), weights, observer);
+  return out + norm(delta, tensors.post_mlp_norm);
+}
+
+at::Tensor TorchBlocks::Gated(const Tensors& tensors, int expert,
+                              const at::Tensor& input,
+                              const std::vector<at::Tensor>& weights,
+                              const SiteObserver& observer) const {
+  if (observer) observer(ExpertSite(expert, kMlpInput), input);
+  const at::Tensor gate =
+      Linear(tensors, ExpertSlot(expert, kGate), weights, input);
+  const at::Tensor up =
+      Linear(tensors, ExpertSlot(expert, kUp), weights, input);
+  const at::Tensor active = model_.architecture.activation == Activation::kSilu
                                 ? at::silu(gate)
                                 : at::gelu(gate, "tanh");
-  input = (active * up).to(device_.type);
-  observe(kDownInput, input);
-  return out +
-         norm(Linear(tensors, kDown, weights, input), tensors.post_mlp_norm);
+  const at::Tensor inner = (active * up).to(device_.type);
+  if (observer) observer(ExpertSite(expert, kDownInput), inner);
+  return Linear(tensors, ExpertSlot(expert, kDown), weights, inner);
+}
+
+// Router and softmax in float32: which expert a token goes to must not hang on
+// rounding.
+at::Tensor TorchBlocks::Experts(const BlockSpec& spec, const Tensors& tensors,
+                                const at::Tensor& input,
+                                const std::vector<at::Tensor>& weights,
+                                const SiteObserver& observer) const {
+  const at::Tensor p = at::softmax(at::linear(input, tensors.router), 1);
+  auto [shares, experts] = at::topk(p, spec.experts_per_token, 1);
+  if (spec.normalize_experts) shares = shares / shares.sum(1, /*keepdim=*/true);
+  const at::Tensor rounded = input.to(device_.type);
+  at::Tensor sum = at::zeros_like(input);
+  for (int e = 0; e < spec.experts; ++e) {
+    // A token goes to an expert once at most.
+    const at::Tensor share = (experts.eq(e) * shares).sum(1);
+    const at::Tensor rows = experts.eq(e).any(1).nonzero().squeeze(1);
+    if (rows.numel() == 0) continue;
+    const at::Tensor output =
+        Gated(tensors, e, rounded.index_select(0, rows), weights, observer);
+    sum = sum.index_add(0, rows,
+                        output * share.index_select(0, rows).unsqueeze(1));
+  }
+  return sum;
 }
 
 }  // namespace evopress::worker

@@ -15,7 +15,7 @@
 namespace evopress::worker {
 
 // What the linear layers of a site read: tokens x n in the element type.
-using SiteObserver = std::function<void(InputSite, const at::Tensor&)>;
+using SiteObserver = std::function<void(int site, const at::Tensor&)>;
 
 // x / rms(x) * weight over the last dimension, in float32.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
@@ -40,8 +40,9 @@ class TorchBlocks {
  private:
   struct Tensors {
     at::Tensor attention_norm, query_norm, key_norm, post_attention_norm,
-        mlp_norm, post_mlp_norm;  // undefined where there is none
-    at::Tensor bias[kLinearSlots];
+        mlp_norm, post_mlp_norm;   // undefined where there is none
+    std::vector<at::Tensor> bias;  // of each linear, undefined without one
+    at::Tensor router;             // experts x hidden
   };
   struct Rotation {
     at::Tensor cos, sin;  // positions x dims/2, float32
@@ -51,7 +52,14 @@ class TorchBlocks {
                     const at::Tensor& input,
                     const std::vector<at::Tensor>& weights) const;
   at::Tensor Rotate(const BlockSpec& spec, const at::Tensor& x) const;
-  at::Tensor Linear(const Tensors& tensors, LinearSlot slot,
+  at::Tensor Experts(const BlockSpec& spec, const Tensors& tensors,
+                     const at::Tensor& input,
+                     const std::vector<at::Tensor>& weights,
+                     const SiteObserver& observer) const;
+  at::Tensor Gated(const Tensors& tensors, int expert, const at::Tensor& input,
+                   const std::vector<at::Tensor>& weights,
+                   const SiteObserver& observer) const;
+  at::Tensor Linear(const Tensors& tensors, int slot,
                     const std::vector<at::Tensor>& weights,
                     const at::Tensor& input) const;
 

@@ -3,7 +3,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,9 +23,6 @@
 namespace evopress::worker {
 namespace {
 
-constexpr const char* kSiteNames[kInputSites] = {"attention", "output", "mlp",
-                                                 "down"};
-
 using Samples = std::vector<const std::vector<int32_t>*>;
 using Sums = std::vector<std::vector<search::SampleSums>>;  // [choice][sample]
 
@@ -34,6 +30,12 @@ using Sums = std::vector<std::vector<search::SampleSums>>;  // [choice][sample]
 struct State {
   std::vector<int> choices;
   std::vector<at::Tensor> hidden;  // one a sample
+};
+
+// Second moments of what layers read.
+struct Site {
+  at::Tensor gram;  // undefined: not asked for
+  int64_t tokens = 0;
 };
 
 class TorchEvaluator : public Evaluator {
@@ -93,9 +95,7 @@ class TorchEvaluator : public Evaluator {
                        const Progress& progress) override {
     const Architecture& a = model_.architecture;
     if (absl::Status s = CheckSamples(a, request.samples); !s.ok()) return s;
-    for (const std::string& layer : request.layers) {
-      if (absl::Status s = CheckLayer(a, layer); !s.ok()) return s;
-    }
+    if (absl::Status s = CheckLayers(a, request.layers); !s.ok()) return s;
     quant::Statistics statistics;
     absl::Status status =
         CatchTorch([&] { return Collect(request, progress, statistics); });
@@ -130,7 +130,7 @@ class TorchEvaluator : public Evaluator {
   absl::StatusOr<std::vector<at::Tensor>> BlockWeights(
       const BlockSpec& spec, const BlockBlobs& blobs) {
     std::vector<at::Tensor> weights;
-    for (int slot = 0; slot < kLinearSlots; ++slot) {
+    for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
       auto weight = weights_.Get(spec.linears[slot], blobs[slot]);
       if (!weight.ok()) return weight.status();
       weights.push_back(*std::move(weight));
@@ -314,39 +314,40 @@ class TorchEvaluator : public Evaluator {
     const std::set<std::string> wanted(request.layers.begin(),
                                        request.layers.end());
     if (wanted.empty()) return absl::OkStatus();
-    std::vector<std::array<at::Tensor, kInputSites>> grams(a.blocks.size());
+    std::vector<std::vector<Site>> sites(a.blocks.size());
     size_t last_block = 0;
     for (size_t b = 0; b < a.blocks.size(); ++b) {
-      for (int slot = 0; slot < kLinearSlots; ++slot) {
-        const LinearSpec& linear = a.blocks[b].linears[slot];
+      const BlockSpec& spec = a.blocks[b];
+      sites[b].resize(InputSites(spec));
+      for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
+        const LinearSpec& linear = spec.linears[slot];
         if (!wanted.contains(linear.name)) continue;
-        const InputSite site = kSiteOfSlot[slot];
-        statistics.site_of_layer[linear.name] =
-            absl::StrCat("block ", b, " ", kSiteNames[site]);
-        grams[b][site] =
+        const int site = SiteOfSlot(static_cast<int>(slot));
+        statistics.site_of_layer[linear.name] = SiteName(spec, b, site);
+        sites[b][site].gram =
             at::zeros({linear.cols, linear.cols}, device_.Options(at::kFloat));
         last_block = b;
       }
     }
-    int64_t tokens = 0;
     ProgressMeter meter(progress, (last_block + 1) * request.samples.size());
     for (const auto& sample : request.samples) {
       blocks_->Reserve(sample.size());
-      tokens += sample.size();
       at::Tensor hidden = Embed(sample);
       for (size_t b = 0; b <= last_block; ++b) {
         if (!meter.Step()) {
           return absl::CancelledError("the call was cancelled");
         }
-        auto weights = BlockWeights(a.blocks[b], {});
+        auto weights =
+            BlockWeights(a.blocks[b], BlockBlobs(a.blocks[b].linears.size()));
         if (!weights.ok()) return weights.status();
         absl::Status status = ForEachAlone(1, 1, [&](int64_t) {
           hidden = blocks_->Run(b, hidden, *weights,
-                                [&](InputSite site, const at::Tensor& x) {
-                                  at::Tensor& gram = grams[b][site];
-                                  if (!gram.defined()) return;
+                                [&](int index, const at::Tensor& x) {
+                                  Site& site = sites[b][index];
+                                  if (!site.gram.defined()) return;
                                   const at::Tensor inputs = x.to(at::kFloat);
-                                  gram += at::matmul(inputs.t(), inputs);
+                                  site.gram += at::matmul(inputs.t(), inputs);
+                                  site.tokens += inputs.size(0);
                                 });
           return absl::OkStatus();
         });
@@ -354,13 +355,13 @@ class TorchEvaluator : public Evaluator {
       }
     }
     for (size_t b = 0; b <= last_block; ++b) {
-      for (int site = 0; site < kInputSites; ++site) {
-        if (!grams[b][site].defined()) continue;
-        const at::Tensor gram = grams[b][site].to(at::kCPU).contiguous();
-        quant::Gram& out =
-            statistics.sites[absl::StrCat("block ", b, " ", kSiteNames[site])];
+      for (size_t index = 0; index < sites[b].size(); ++index) {
+        const Site& site = sites[b][index];
+        if (!site.gram.defined()) continue;
+        const at::Tensor gram = site.gram.to(at::kCPU).contiguous();
+        quant::Gram& out = statistics.sites[SiteName(a.blocks[b], b, index)];
         out.n = gram.size(0);
-        out.tokens = tokens;
+        out.tokens = site.tokens;
         const float* const values = gram.const_data_ptr<float>();
         out.values.assign(values, values + gram.numel());
       }
