@@ -241,7 +241,7 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseTable::Heartbeat(
   return response;
 }
 
-void LeaseTable::DropLease(SessionEntry& session, const std::string& token) {
+void LeaseTable::DropLease(SessionEntry& session, std::string token) {
   const auto it = session.leases.find(token);
   if (it == session.leases.end()) return;
   const std::string id = it->second.task;

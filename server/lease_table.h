@@ -136,7 +136,8 @@ class LeaseTable {
   absl::StatusOr<SessionEntry*> Touch(const std::string& session,
                                       absl::Time now);
   void Enqueue(const std::string& id, TaskEntry& entry, bool first);
-  void DropLease(SessionEntry& session, const std::string& token);
+  // By value: the token may be the key of the lease that is dropped.
+  void DropLease(SessionEntry& session, std::string token);
   void DropSession(const std::string& session);
   void CancelLeases(TaskEntry& entry);
   bool MayTake(const TaskEntry& entry, const WorkerEntry& worker) const;

@@ -16,6 +16,14 @@ using v1::CompleteTasksResponse;
 const absl::Time kStart = absl::FromUnixSeconds(1'000'000);
 const absl::Duration kBeat = absl::Seconds(5);
 
+// As the coordinator makes them: an epoch that makes tokens long enough to lie
+// on the heap.
+LeaseTableOptions Options() {
+  LeaseTableOptions options;
+  options.epoch = "1795522596757393212";
+  return options;
+}
+
 v1::Task MakeTask(int number, const std::string& job = "job",
                   const std::string& numeric_class = "c") {
   v1::Task task;
@@ -65,7 +73,7 @@ CompletionOutcome Fail(LeaseTable& table, const std::string& session,
 }
 
 TEST(LeaseTable, AskingAgainReturnsTheSameLeases) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   ASSERT_TRUE(table.AddTask(MakeTask(2)).ok());
   ASSERT_TRUE(table.AddTask(MakeTask(2)).ok());
@@ -81,7 +89,7 @@ TEST(LeaseTable, AskingAgainReturnsTheSameLeases) {
 }
 
 TEST(LeaseTable, SilentWorkersLoseTheirLeasesAndNothingIsBurned) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   absl::Time now = kStart;
   for (int loss = 0; loss < 20; ++loss) {
@@ -95,7 +103,7 @@ TEST(LeaseTable, SilentWorkersLoseTheirLeasesAndNothingIsBurned) {
 }
 
 TEST(LeaseTable, HeartbeatsKeepLeases) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string session = Open(table, "w", kStart);
   ASSERT_EQ(table.LeaseTasks(session, 1, kStart)->leases_size(), 1);
@@ -108,7 +116,7 @@ TEST(LeaseTable, HeartbeatsKeepLeases) {
 }
 
 TEST(LeaseTable, ANewerSessionTakesOverAtOnce) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string old_session = Open(table, "w", kStart);
   ASSERT_EQ(table.LeaseTasks(old_session, 1, kStart)->leases_size(), 1);
@@ -121,7 +129,7 @@ TEST(LeaseTable, ANewerSessionTakesOverAtOnce) {
 }
 
 TEST(LeaseTable, ALateResultOfAnOpenTaskIsTakenAndTheOtherHolderCalledOff) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string slow = Open(table, "slow", kStart);
   const v1::Lease late = table.LeaseTasks(slow, 1, kStart)->leases(0);
@@ -140,7 +148,7 @@ TEST(LeaseTable, ALateResultOfAnOpenTaskIsTakenAndTheOtherHolderCalledOff) {
 }
 
 TEST(LeaseTable, WorkersOfAnotherClassGetNothingAndAreRefused) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string session = Open(table, "w", kStart, "other");
   EXPECT_EQ(table.LeaseTasks(session, 1, kStart)->leases_size(), 0);
@@ -151,7 +159,7 @@ TEST(LeaseTable, WorkersOfAnotherClassGetNothingAndAreRefused) {
 }
 
 TEST(LeaseTable, FaultsAreCountedAndTheThirdIsFinal) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string session = Open(table, "w", kStart);
   for (int attempt = 1; attempt <= 3; ++attempt) {
@@ -163,7 +171,7 @@ TEST(LeaseTable, FaultsAreCountedAndTheThirdIsFinal) {
 }
 
 TEST(LeaseTable, BadInputIsFinalAtOnceAndOutOfMemorySplits) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   v1::Task big = MakeTask(1);
   big.mutable_evaluate()->add_sequences(9);
   ASSERT_TRUE(table.AddTask(big).ok());
@@ -182,7 +190,7 @@ TEST(LeaseTable, BadInputIsFinalAtOnceAndOutOfMemorySplits) {
 TEST(LeaseTable, AThirdWorkerDecidesADispute) {
   for (const bool first_lies : {false, true}) {
     SCOPED_TRACE(first_lies);
-    LeaseTable table{LeaseTableOptions()};
+    LeaseTable table{Options()};
     ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
     const std::string a = Open(table, "a", kStart);
     const std::string b = Open(table, "b", kStart);
@@ -207,7 +215,7 @@ TEST(LeaseTable, AThirdWorkerDecidesADispute) {
 }
 
 TEST(LeaseTable, DrainingWorkersFinishButLeaseNoMore) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   ASSERT_TRUE(table.AddTask(MakeTask(2)).ok());
   const std::string session = Open(table, "w", kStart);
@@ -221,7 +229,7 @@ TEST(LeaseTable, DrainingWorkersFinishButLeaseNoMore) {
 }
 
 TEST(LeaseTable, JobsTakeTurns) {
-  LeaseTable table{LeaseTableOptions()};
+  LeaseTable table{Options()};
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(table.AddTask(MakeTask(i, "a")).ok());
     ASSERT_TRUE(table.AddTask(MakeTask(i, "b")).ok());
@@ -249,7 +257,7 @@ TEST(LeaseTable, NoTaskIsLostOrDoneTwiceUnderRandomFaults) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
-    LeaseTable table{LeaseTableOptions()};
+    LeaseTable table{Options()};
     constexpr int kTasks = 30;
     for (int i = 0; i < kTasks; ++i) {
       ASSERT_TRUE(table.AddTask(MakeTask(i, i % 2 ? "a" : "b")).ok());
