@@ -101,10 +101,7 @@ def build_here(path, text, tokens):
              "--statistics-tokens", str(tokens), "--sequence-length", str(LENGTH),
              "--data", folder, "--json"], capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - start
-        job = json.loads(done.stdout)
-        listed = subprocess.run([EVOPRESS, "levels", "list", job["name"], "--data", folder,
-                                 "--json"], capture_output=True, text=True, check=True)
-        table = json.loads(listed.stdout)["levels"]
+        table = json.loads(done.stdout)["levels"]
         errors = {(row["layer"], int(row["level"].split(":")[1][1:])): row["relative_error"]
                   for row in table}
         return seconds, errors, sum(row["size_bytes"] for row in table)
