@@ -83,8 +83,8 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->allow_extra_args(false);
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
-      ->check(CLI::IsMember(
-          {"evopress", "uniform", "random", "greedy", "dp", "weighted-dp"}))
+      ->check(CLI::IsMember({"guided", "evopress", "uniform", "random",
+                             "greedy", "dp", "weighted-dp"}))
       ->capture_default_str();
   app.add_option("--generations", strategy.generations, "evopress: generations")
       ->check(CLI::Range(1, 1 << 20))
@@ -99,10 +99,27 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->allow_extra_args(false)
       ->capture_default_str();
   app.add_option("--tokens", strategy.tokens,
-                 "evopress: tokens of each stage, e.g. 1024,2048,8192; other "
-                 "strategies measure on the last number")
+                 "guided, evopress: tokens of each stage, e.g. 1024,2048,8192; "
+                 "other strategies measure on the last number")
       ->delimiter(',')
       ->allow_extra_args(false)
+      ->capture_default_str();
+  app.add_option("--races", strategy.races, "guided: races at most")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  app.add_option("--candidates", strategy.candidates,
+                 "guided: candidates of a race")
+      ->check(CLI::Range(2, 1 << 16))
+      ->capture_default_str();
+  app.add_option("--decision-tokens", strategy.decision_tokens,
+                 "guided: tokens kept apart to decide between what was found "
+                 "and the plain solutions")
+      ->check(CLI::Range(int64_t{4}, kMaxTokens))
+      ->capture_default_str();
+  app.add_option("--max-tokens", strategy.max_tokens,
+                 "guided: begins no race that could exceed these tokens in "
+                 "all; 0: no bound")
+      ->check(CLI::Range(int64_t{0}, kMaxTokens))
       ->capture_default_str();
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
@@ -160,9 +177,11 @@ absl::StatusOr<search::Metric> ParseMetric(const std::string& text) {
       "fitness \"", text, "\" is unknown; use kl, topk-kl or ppl"));
 }
 
-int64_t LargestStage(const StrategyFlags& flags) {
+int64_t NeededTokens(const StrategyFlags& flags) {
   if (flags.tokens.empty()) return 0;
-  return *std::max_element(flags.tokens.begin(), flags.tokens.end());
+  const int64_t largest =
+      *std::max_element(flags.tokens.begin(), flags.tokens.end());
+  return flags.strategy == "guided" ? largest + flags.decision_tokens : largest;
 }
 
 absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
@@ -182,6 +201,24 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
   if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};
+  }
+  if (flags.strategy == "guided") {
+    search::GuidedOptions options;
+    options.races = flags.races;
+    options.candidates = flags.candidates;
+    options.samples.clear();
+    for (int64_t tokens : flags.tokens) {
+      auto samples = SamplesOf("--tokens", tokens, sequence_length);
+      if (!samples.ok()) return samples.status();
+      options.samples.push_back(*samples);
+    }
+    auto decision =
+        SamplesOf("--decision-tokens", flags.decision_tokens, sequence_length);
+    if (!decision.ok()) return decision.status();
+    options.decision_samples = *decision;
+    options.max_samples = flags.max_tokens / sequence_length;
+    options.fitness = *metric;
+    return options;
   }
   if (flags.strategy != "evopress") {
     return absl::InvalidArgumentError(

@@ -31,6 +31,10 @@ struct StrategyFlags {
   int32_t offspring = 32;
   std::vector<int32_t> survivors = {8, 2, 1};
   std::vector<int64_t> tokens = {1024, 2048, 8192};
+  int32_t races = 12;
+  int32_t candidates = 16;
+  int64_t decision_tokens = 8192;
+  int64_t max_tokens = 0;  // 0: no bound
   std::string fitness = "kl";
   uint64_t seed = 1;
 };
@@ -71,8 +75,8 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
 // "kl", "topk-kl" or "ppl".
 absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
 
-// Tokens of the largest stage: what the search set must hold at least.
-int64_t LargestStage(const StrategyFlags& flags);
+// Tokens that the strategy measures apart from each other: what the search set must hold at least.
+int64_t NeededTokens(const StrategyFlags& flags);
 
 }  // namespace evopress::client
 

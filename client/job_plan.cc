@@ -70,7 +70,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   auto statistics = NeedsStatistics(flags.menu);
   if (!statistics.ok()) return statistics.status();
   needs.statistics = *statistics;
-  needs.search_tokens = needs_search ? LargestStage(flags.strategy) : 0;
+  needs.search_tokens = needs_search ? NeededTokens(flags.strategy) : 0;
   DataFlags data = flags.data;
   auto tokens = BuildTokenData(**model, data, needs);
   if (!tokens.ok()) return tokens.status();

@@ -205,6 +205,14 @@ v1::StrategySpec ToProto(const search::StrategyOptions& options) {
         } else if constexpr (std::is_same_v<T, search::WeightedDpOptions>) {
           message.mutable_weighted_dp()->set_samples(o.samples);
           message.mutable_weighted_dp()->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::GuidedOptions>) {
+          v1::GuidedOptions* out = message.mutable_guided();
+          out->set_races(o.races);
+          out->set_candidates(o.candidates);
+          for (const int32_t samples : o.samples) out->add_samples(samples);
+          out->set_decision_samples(o.decision_samples);
+          out->set_max_samples(o.max_samples);
+          out->set_fitness(ToProto(o.fitness));
         } else {
           static_assert(std::is_same_v<T, search::FixedOptions>);
           v1::FixedOptions* out = message.mutable_fixed();
@@ -272,6 +280,19 @@ absl::StatusOr<search::StrategyOptions> FromProto(
                        message.fixed().samples().end());
       absl::StatusOr<search::Metric> fitness =
           FromProto(message.fixed().fitness());
+      if (!fitness.ok()) return fitness.status();
+      o.fitness = *fitness;
+      return o;
+    }
+    case v1::StrategySpec::kGuided: {
+      const v1::GuidedOptions& in = message.guided();
+      search::GuidedOptions o;
+      o.races = in.races();
+      o.candidates = in.candidates();
+      o.samples.assign(in.samples().begin(), in.samples().end());
+      o.decision_samples = in.decision_samples();
+      o.max_samples = in.max_samples();
+      absl::StatusOr<search::Metric> fitness = FromProto(in.fitness());
       if (!fitness.ok()) return fitness.status();
       o.fitness = *fitness;
       return o;

@@ -115,7 +115,9 @@ absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
     fitness.push_back(MeanMetric(samples, identity_.fitness));
   }
   measured_samples_ += std::exchange(pending_samples_, 0);
+  results_ = &results;
   absl::StatusOr<Step> step = Next(round, fitness);
+  results_ = nullptr;
   if (step.ok()) pending_ = *step;
   return step;
 }
@@ -192,6 +194,16 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
 Round StepwiseStrategy::NewRound(std::string purpose,
                                  std::vector<Assignment> assignments,
                                  const std::vector<int32_t>& samples) {
+  std::vector<Evaluation> evaluations;
+  evaluations.reserve(assignments.size());
+  for (Assignment& assignment : assignments) {
+    evaluations.push_back({std::move(assignment), samples});
+  }
+  return NewRound(std::move(purpose), std::move(evaluations));
+}
+
+Round StepwiseStrategy::NewRound(std::string purpose,
+                                 std::vector<Evaluation> evaluations) {
   Round round;
   round.index = rounds_++;
   round.purpose = std::move(purpose);
@@ -200,12 +212,11 @@ Round StepwiseStrategy::NewRound(std::string purpose,
         std::min(1.0, static_cast<double>(measured_samples_) /
                           static_cast<double>(identity_.planned_samples));
   }
-  round.evaluations.reserve(assignments.size());
-  for (Assignment& assignment : assignments) {
-    round.evaluations.push_back({std::move(assignment), samples});
+  pending_samples_ = 0;
+  for (const Evaluation& evaluation : evaluations) {
+    pending_samples_ += static_cast<int64_t>(evaluation.samples.size());
   }
-  pending_samples_ =
-      static_cast<int64_t>(round.evaluations.size() * samples.size());
+  round.evaluations = std::move(evaluations);
   return round;
 }
 

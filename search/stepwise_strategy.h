@@ -43,6 +43,8 @@ class StepwiseStrategy : public Strategy {
   // fitness[i] belongs to round.evaluations[i]; +infinity where not finite.
   virtual absl::StatusOr<Step> Next(const Round& round,
                                     const std::vector<double>& fitness) = 0;
+  // What was measured, sample by sample; valid within Next() only.
+  const RoundResults& results() const { return *results_; }
   // State beyond the pending round and the incumbent. DataLoss if damaged;
   // exceptions of the JSON library are caught by the caller.
   virtual nlohmann::json SaveState() const = 0;
@@ -51,6 +53,8 @@ class StepwiseStrategy : public Strategy {
   // The next round: every assignment on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
                  const std::vector<int32_t>& samples);
+  // The next round, every assignment on samples of its own.
+  Round NewRound(std::string purpose, std::vector<Evaluation> evaluations);
   // Different samples in rising order, drawn afresh for the next round.
   std::vector<int32_t> DrawSamples(int32_t count) const;
   // Makes `winner` the incumbent and ends the search.
@@ -58,6 +62,9 @@ class StepwiseStrategy : public Strategy {
 
   const SearchSpace& space() const { return input_.space; }
   const StrategyInput& input() const { return input_; }
+
+  // Samples asked for so far, the pending round's too.
+  int64_t asked_samples() const { return measured_samples_ + pending_samples_; }
 
   std::optional<Incumbent> incumbent_;
 
@@ -68,6 +75,7 @@ class StepwiseStrategy : public Strategy {
   int64_t measured_samples_ = 0;  // asked for before the pending round
   int64_t pending_samples_ = 0;   // asked for by the pending round
   std::optional<Step> pending_;   // unset before Start()
+  const RoundResults* results_ = nullptr;
 };
 
 // InvalidArgument, naming the option, unless 1 <= samples <= num_samples.

@@ -11,6 +11,7 @@
 #include "search/evopress.h"
 #include "search/fixed.h"
 #include "search/greedy.h"
+#include "search/guided.h"
 #include "search/random_search.h"
 #include "search/uniform.h"
 #include "search/weighted_dp.h"
@@ -55,6 +56,15 @@ void Write(CanonicalWriter& out, const FixedOptions& options) {
   }
   out.Word(options.samples.size());
   for (int32_t sample : options.samples) out.Int(sample);
+}
+
+void Write(CanonicalWriter& out, const GuidedOptions& options) {
+  out.Int(options.races);
+  out.Int(options.candidates);
+  out.Word(options.samples.size());
+  for (int32_t samples : options.samples) out.Int(samples);
+  out.Int(options.decision_samples);
+  out.Int(options.max_samples);
 }
 
 std::string JobHash(const StrategyInput& input,
@@ -133,15 +143,17 @@ absl::Status CheckInput(const StrategyInput& input,
 }  // namespace
 
 std::string StrategyName(const StrategyOptions& options) {
-  constexpr const char* kNames[] = {
-      "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed"};
+  constexpr const char* kNames[] = {"evopress", "uniform", "random",
+                                    "greedy",   "dp",      "weighted-dp",
+                                    "fixed",    "guided"};
   static_assert(std::size(kNames) == std::variant_size_v<StrategyOptions>);
   return kNames[options.index()];
 }
 
 bool NeedsLayerErrors(const StrategyOptions& options) {
   return std::holds_alternative<DpOptions>(options) ||
-         std::holds_alternative<WeightedDpOptions>(options);
+         std::holds_alternative<WeightedDpOptions>(options) ||
+         std::holds_alternative<GuidedOptions>(options);
 }
 
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(

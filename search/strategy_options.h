@@ -68,6 +68,16 @@ struct WeightedDpOptions {
   Metric fitness = Metric::kKl;
 };
 
+// Scan, solve, race, learn: search/guided.h. The default.
+struct GuidedOptions {
+  int32_t races = 12;                        // at most
+  int32_t candidates = 16;                   // of each race
+  std::vector<int32_t> samples = {1, 2, 8};  // nested, of each stage of a race
+  int32_t decision_samples = 8;              // kept apart for the last decision
+  int64_t max_samples = 0;  // no race that could exceed it; 0: no bound
+  Metric fitness = Metric::kKl;
+};
+
 // Measures given assignments on given samples and returns the best; what
 // `evopress eval` and `compare` run.
 struct FixedOptions {
@@ -78,9 +88,10 @@ struct FixedOptions {
 
 using StrategyOptions =
     std::variant<EvoPressOptions, UniformOptions, RandomOptions, GreedyOptions,
-                 DpOptions, WeightedDpOptions, FixedOptions>;
+                 DpOptions, WeightedDpOptions, FixedOptions, GuidedOptions>;
 
-// "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed".
+// "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed",
+// "guided".
 std::string StrategyName(const StrategyOptions& options);
 
 // True if the strategy needs StrategyInput::layer_errors.

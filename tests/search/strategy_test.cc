@@ -33,13 +33,19 @@ std::vector<Case> Cases() {
   FixedOptions fixed;
   fixed.assignments = {Assignment{{0, 0, 0, 0, 0, 0, 0, 0}},
                        Assignment{{1, 1, 0, 1, 0, 0, 0, 0}}};
+  GuidedOptions guided;
+  guided.races = 4;
+  guided.candidates = 6;
+  guided.samples = {1, 2, 4};
+  guided.decision_samples = 4;
   return {{"evopress", evopress, true},
           {"uniform", UniformOptions{}, false},
           {"random", RandomOptions{12, 4, Metric::kKl}, true},
           {"greedy", GreedyOptions{}, false},
           {"dp", DpOptions{}, false},
           {"weighted-dp", WeightedDpOptions{}, false},
-          {"fixed", fixed, false}};
+          {"fixed", fixed, false},
+          {"guided", guided, false}};
 }
 
 // 320 weights at 2.5 bits: spent exactly, in many ways.
