@@ -75,7 +75,8 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
 // "kl", "topk-kl" or "ppl".
 absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
 
-// Tokens that the strategy measures apart from each other: what the search set must hold at least.
+// Tokens that the strategy measures apart from each other: what the search set
+// must hold at least.
 int64_t NeededTokens(const StrategyFlags& flags);
 
 }  // namespace evopress::client
