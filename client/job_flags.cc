@@ -216,7 +216,11 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
         SamplesOf("--decision-tokens", flags.decision_tokens, sequence_length);
     if (!decision.ok()) return decision.status();
     options.decision_samples = *decision;
-    options.max_samples = flags.max_tokens / sequence_length;
+    // Less than a sequence is a bound too, and refused as too low.
+    if (flags.max_tokens > 0) {
+      options.max_samples =
+          std::max<int64_t>(1, flags.max_tokens / sequence_length);
+    }
     options.fitness = *metric;
     return options;
   }

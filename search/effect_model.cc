@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "search/grouping.h"
+
 namespace evopress::search {
 namespace {
 
@@ -61,18 +63,6 @@ double Dot(const std::vector<std::pair<size_t, double>>& row,
 
 }  // namespace
 
-std::string UnitType(const std::string& name) {
-  std::string type;
-  bool digits = false;
-  for (char c : name) {
-    const bool digit = c >= '0' && c <= '9';
-    if (!digit) type += c;
-    if (digit && !digits) type += '#';
-    digits = digit;
-  }
-  return type;
-}
-
 EffectModel::EffectModel(const SearchSpace& space, const Effects& errors,
                          const Assignment& pivot, const Measured& measured,
                          const Pairs& pairs)
@@ -80,7 +70,7 @@ EffectModel::EffectModel(const SearchSpace& space, const Effects& errors,
   std::map<std::string, size_t> index;
   for (const Unit& unit : space.units) {
     type_.push_back(
-        index.emplace(UnitType(unit.name), index.size()).first->second);
+        index.emplace(RoleName(unit.name), index.size()).first->second);
   }
   types_ = index.size();
   components_ = space.units.size() + 2 * types_;

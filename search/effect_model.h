@@ -8,9 +8,9 @@
 //
 // with independent standard normal z: fitness is linear in relative layer
 // errors with a slope of each unit's own (the linearity of HIGGS, arXiv
-// 2411.17525), slopes of one type of layer resemble each other, and going
-// dearer and going cheaper may differ by a common factor. Units near each other
-// in the model also interact, u at l with v at k by
+// 2411.17525), slopes of one type of layer (RoleName) resemble each other, and
+// going dearer and going cheaper may differ by a common factor. Units near each
+// other in the model also interact, u at l with v at k by
 //
 //   p[u][l][v][k] = pair sqrt(|m[u][l] m[v][k]|) z_(u, v, side u, side v)
 //
@@ -41,9 +41,6 @@ namespace evopress::search {
 
 // effects[u][l] for every unit and level.
 using Effects = std::vector<std::vector<double>>;
-
-// "model.layers.3.mlp.up_proj" -> "model.layers.#.mlp.up_proj".
-std::string UnitType(const std::string& name);
 
 class EffectModel;
 

@@ -41,7 +41,10 @@ class EvoPress : public StepwiseStrategy {
       return Finish(round.evaluations[0].assignment, fitness[0]);
     }
     if (phase_ == Phase::kSelection && stage_ + 1 < options_.stages.size()) {
-      std::vector<Assignment> survivors = Survivors(round, fitness);
+      std::vector<Assignment> survivors;
+      for (size_t i : Survivors(fitness, options_.stages[stage_].survivors)) {
+        survivors.push_back(round.evaluations[i].assignment);
+      }
       ++stage_;
       return NextStage(std::move(survivors));
     }
@@ -85,20 +88,6 @@ class EvoPress : public StepwiseStrategy {
                                  stage_ + 1, " of ", last + 1),
                     std::move(candidates),
                     DrawSamples(options_.stages[stage_].samples));
-  }
-
-  // In slot order, so that slots break later ties too.
-  std::vector<Assignment> Survivors(const Round& round,
-                                    const std::vector<double>& fitness) const {
-    std::vector<size_t> order = Ranking(fitness);
-    order.resize(
-        std::min<size_t>(order.size(), options_.stages[stage_].survivors));
-    std::sort(order.begin(), order.end());
-    std::vector<Assignment> survivors;
-    for (size_t i : order) {
-      survivors.push_back(round.evaluations[i].assignment);
-    }
-    return survivors;
   }
 
   nlohmann::json SaveState() const override {

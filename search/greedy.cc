@@ -9,14 +9,6 @@
 namespace evopress::search {
 namespace {
 
-Assignment Dearest(const SearchSpace& space) {
-  Assignment dearest;
-  for (const Unit& unit : space.units) {
-    dearest.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
-  }
-  return dearest;
-}
-
 // The units of groups above their shares; all units if only budgets of other
 // kinds are still broken.
 std::vector<bool> Overspenders(const SearchSpace& space,

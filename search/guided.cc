@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
 #include "search/effect_model.h"
+#include "search/grouping.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
 #include "search/proposals.h"
@@ -52,7 +53,7 @@ std::vector<std::vector<size_t>> UnitsByType(const SearchSpace& space) {
   std::map<std::string, std::vector<size_t>> types;
   for (size_t u = 0; u < space.units.size(); ++u) {
     if (space.units[u].menu.size() < 2) continue;
-    types[UnitType(space.units[u].name)].push_back(u);
+    types[RoleName(space.units[u].name)].push_back(u);
   }
   std::vector<std::vector<size_t>> units;
   for (auto& [type, members] : types) units.push_back(std::move(members));
@@ -92,7 +93,9 @@ class Guided : public StepwiseStrategy {
   Guided(StrategyInput input, const GuidedOptions& options,
          StrategyIdentity identity)
       : StepwiseStrategy(std::move(input), std::move(identity)),
-        options_(options) {
+        options_(options),
+        dearest_(Dearest(space())) {
+    PlanProbes();
     Rng rng(this->input().seed, 0, kPoolSlot);
     pool_.resize(static_cast<size_t>(this->input().num_samples));
     std::iota(pool_.begin(), pool_.end(), 0);
@@ -109,9 +112,6 @@ class Guided : public StepwiseStrategy {
     auto dp = SolveKnapsack(space(), input().layer_errors);
     if (dp.ok()) AddAnchor(*dp);
     if (anchors_.empty()) return dp.status();
-    for (const Unit& unit : space().units) {
-      dearest_.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
-    }
     incumbent_ = Incumbent{anchors_.front(), std::nullopt};
     phase_ = Phase::kAnchors;
     return Ask("uniform and dp", anchors_, Chunk(0));
@@ -124,7 +124,7 @@ class Guided : public StepwiseStrategy {
       case Phase::kAnchors:
         return Scan();
       case Phase::kScan:
-        LearnFromScan();
+        CompareAnchors();
         return ProbeTypes();
       case Phase::kTypes:
         return NextRace();
@@ -158,28 +158,18 @@ class Guided : public StepwiseStrategy {
     return Chunk(race, options_.samples.size() - 1);
   }
 
-  // A round over what is not yet measured; none if all is.
-  std::optional<Round> AskMissing(const std::string& purpose,
-                                  const std::vector<Assignment>& assignments,
-                                  const std::vector<int32_t>& samples) {
-    std::vector<Evaluation> evaluations;
-    for (const Assignment& assignment : assignments) {
-      std::vector<int32_t> missing = measured_.Missing(assignment, samples);
-      if (!missing.empty()) {
-        evaluations.push_back({assignment, std::move(missing)});
-      }
-    }
-    if (evaluations.empty()) return std::nullopt;
-    return NewRound(purpose, std::move(evaluations));
-  }
+  // Asks for what is not yet measured; if all is, goes on at once.
   absl::StatusOr<Step> Ask(const std::string& purpose,
                            const std::vector<Assignment>& assignments,
                            const std::vector<int32_t>& samples) {
-    if (auto round = AskMissing(purpose, assignments, samples)) {
-      return *std::move(round);
+    std::vector<Evaluation> evaluations;
+    for (const Assignment& assignment : assignments) {
+      std::vector<int32_t> missing = measured_.Missing(assignment, samples);
+      if (missing.empty()) continue;
+      evaluations.push_back({assignment, std::move(missing)});
     }
-    // Everything is known already: as if it had been measured again.
-    return Next(Round{}, {});
+    if (evaluations.empty()) return Next(Round{}, {});
+    return NewRound(purpose, std::move(evaluations));
   }
 
   Assignment BestOf(const std::vector<Assignment>& assignments,
@@ -197,28 +187,24 @@ class Guided : public StepwiseStrategy {
     incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
     pivot_ = best;
     std::vector<Assignment> asked = {dearest_};
-    for (Assignment& probe : Probes()) asked.push_back(std::move(probe));
+    for (const auto& [probe, dearest] : pairs_.probes) asked.push_back(probe);
     phase_ = Phase::kScan;
     return Ask("effect of each unit alone", asked, Chunk(0, 0));
   }
 
   // Every unit alone at the level below the one nearest the target: what is at
   // stake when it is lowered.
-  std::vector<Assignment> Probes() const {
+  void PlanProbes() {
     const std::vector<uint16_t> targets = ProbeLevels(space());
-    std::vector<Assignment> probes;
     for (size_t u = 0; u < targets.size(); ++u) {
       if (space().units[u].menu.size() < 2) continue;
-      Assignment& probe = probes.emplace_back(dearest_);
+      Assignment probe = dearest_;
       probe.levels[u] = targets[u] > 0 ? targets[u] - 1 : 0;
-    }
-    return probes;
-  }
-
-  void LearnFromScan() {
-    for (Assignment& probe : Probes()) {
       pairs_.probes.emplace_back(std::move(probe), dearest_);
     }
+  }
+
+  void CompareAnchors() {
     for (const Assignment& anchor : anchors_) {
       if (anchor != dearest_) pairs_.wholes.emplace_back(anchor, dearest_);
       if (anchor != pivot_) pairs_.races.emplace_back(anchor, pivot_);
@@ -309,12 +295,10 @@ class Guided : public StepwiseStrategy {
       gains.push_back(measured_.Compare(contestant, incumbent, samples).mean);
     }
     if (!last) {
-      // In slot order, so that slots break later ties too.
-      std::vector<size_t> order = Ranking(gains);
-      order.resize(GoOn(order.size()));
-      std::sort(order.begin(), order.end());
       std::vector<Assignment> survivors;
-      for (size_t i : order) survivors.push_back(contestants_[i]);
+      for (size_t i : Survivors(gains, GoOn(gains.size()))) {
+        survivors.push_back(contestants_[i]);
+      }
       contestants_ = std::move(survivors);
       ++rung_;
       return AskRung();
@@ -363,10 +347,8 @@ class Guided : public StepwiseStrategy {
             {"misses", misses_},
             {"reach", Bits(reach_)},
             {"pivot", pivot_.levels},
-            {"dearest", dearest_.levels},
             {"anchors", Levels(anchors_)},
             {"contestants", Levels(contestants_)},
-            {"probes", Levels(pairs_.probes)},
             {"wholes", Levels(pairs_.wholes)},
             {"races", Levels(pairs_.races)},
             {"measured", measured_.Save()}};
@@ -382,9 +364,9 @@ class Guided : public StepwiseStrategy {
                  race_ >= 0 && race_ <= options_.races &&
                  rung_ < options_.samples.size() && reach_ >= 0 && reach_ <= 1;
     phase_ = static_cast<Phase>(phase);
-    if (phase_ != Phase::kAnchors)
+    if (phase_ != Phase::kAnchors) {
       sound = sound && Load(state.at("pivot"), pivot_);
-    sound = sound && Load(state.at("dearest"), dearest_);
+    }
     for (const auto& [name, list] : {std::pair{"anchors", &anchors_},
                                      std::pair{"contestants", &contestants_}}) {
       list->clear();
@@ -392,8 +374,7 @@ class Guided : public StepwiseStrategy {
         sound = sound && Load(levels, list->emplace_back());
       }
     }
-    for (const auto& [name, list] : {std::pair{"probes", &pairs_.probes},
-                                     std::pair{"wholes", &pairs_.wholes},
+    for (const auto& [name, list] : {std::pair{"wholes", &pairs_.wholes},
                                      std::pair{"races", &pairs_.races}}) {
       list->clear();
       for (const nlohmann::json& pair : state.at(name)) {
@@ -424,6 +405,7 @@ class Guided : public StepwiseStrategy {
   }
 
   const GuidedOptions options_;
+  const Assignment dearest_;
   std::vector<int32_t> pool_;      // samples of races, in drawn order
   std::vector<int32_t> decision_;  // samples of the decision
 
@@ -432,8 +414,7 @@ class Guided : public StepwiseStrategy {
   size_t rung_ = 0;
   int misses_ = 0;
   double reach_ = 1;
-  Assignment dearest_;  // every unit at its dearest level
-  Assignment pivot_;    // the best anchor, around which effects are told
+  Assignment pivot_;  // the best anchor, around which effects are told
   std::vector<Assignment> anchors_;
   std::vector<Assignment> contestants_;
   EffectModel::Pairs pairs_;

@@ -189,6 +189,14 @@ bool WithinBudgets(const SearchSpace& space, const Assignment& assignment) {
       });
 }
 
+Assignment Dearest(const SearchSpace& space) {
+  Assignment dearest;
+  for (const Unit& unit : space.units) {
+    dearest.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
+  }
+  return dearest;
+}
+
 CostRange ReachableCosts(const SearchSpace& space, int kind) {
   CostRange range{space.constant_costs[kind], space.constant_costs[kind]};
   for (const Unit& unit : space.units) {

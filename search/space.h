@@ -79,6 +79,10 @@ int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind);
 // True if every budget holds. REQUIRES: valid arguments.
 bool WithinBudgets(const SearchSpace& space, const Assignment& assignment);
 
+// Every unit at its dearest level, within the budgets or not.
+// REQUIRES: a valid space.
+Assignment Dearest(const SearchSpace& space);
+
 // The kind that orders menus and steers the search: budgets[0].kind, or 0.
 int SteeringKind(const SearchSpace& space);
 

@@ -259,4 +259,12 @@ std::vector<size_t> Ranking(const std::vector<double>& fitness) {
   return order;
 }
 
+std::vector<size_t> Survivors(const std::vector<double>& fitness,
+                              size_t count) {
+  std::vector<size_t> order = Ranking(fitness);
+  order.resize(std::min(order.size(), count));
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
 }  // namespace evopress::search

@@ -86,6 +86,10 @@ absl::Status CheckSampleCount(const std::string& option, int32_t samples,
 // that are not finite come last.
 std::vector<size_t> Ranking(const std::vector<double>& fitness);
 
+// The `count` best by Ranking(), or all if there are fewer, in rising order of
+// index: who goes on to the next stage, so that slots break its ties too.
+std::vector<size_t> Survivors(const std::vector<double>& fitness, size_t count);
+
 }  // namespace evopress::search
 
 #endif  // EVOPRESS_SEARCH_STEPWISE_STRATEGY_H_

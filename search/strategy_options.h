@@ -68,7 +68,7 @@ struct WeightedDpOptions {
   Metric fitness = Metric::kKl;
 };
 
-// Scan, solve, race, learn: search/guided.h. The default.
+// Scan, solve, race, learn: search/guided.h.
 struct GuidedOptions {
   int32_t races = 12;                        // at most
   int32_t candidates = 16;                   // of each race

@@ -19,10 +19,7 @@ class WeightedDp : public StepwiseStrategy {
 
  private:
   absl::StatusOr<Step> First() override {
-    Assignment dearest;
-    for (const Unit& unit : space().units) {
-      dearest.levels.push_back(static_cast<uint16_t>(unit.menu.size() - 1));
-    }
+    const Assignment dearest = Dearest(space());
     std::vector<Assignment> probes = {dearest};
     const std::vector<uint16_t> levels = ProbeLevels(space());
     for (size_t u = 0; u < levels.size(); ++u) {

@@ -136,13 +136,6 @@ TEST(EffectModel, DrawsAreSpreadWhereLittleIsKnown) {
   EXPECT_GT(spread(blind), 1.1 * spread(probed));
 }
 
-TEST(EffectModel, NamesTypesWithoutTheirNumbers) {
-  EXPECT_EQ(UnitType("model.layers.31.mlp.experts.7.up_proj"),
-            "model.layers.#.mlp.experts.#.up_proj");
-  EXPECT_EQ(UnitType("a12b"), "a#b");
-  EXPECT_EQ(UnitType(""), "");
-}
-
 TEST(Measured, ComparesOnSharedSamplesOnly) {
   Measured measured;
   Round round;

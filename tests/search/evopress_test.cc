@@ -19,18 +19,6 @@ EvoPressOptions Small(int generations) {
   return options;
 }
 
-absl::StatusOr<ReplayResult> Search(const StrategyInput& input,
-                                    const StrategyOptions& options,
-                                    const Measure& measure,
-                                    const RoundObserver& observer = {}) {
-  auto strategy = MakeStrategy(input, options);
-  if (!strategy.ok()) return strategy.status();
-  auto step = (*strategy)->Start();
-  if (!step.ok()) return step.status();
-  return RunToEnd(**strategy, *std::move(step), History("test"), measure,
-                  100000, observer);
-}
-
 // Alg. 1 needs O(k (n-k) / lambda) generations on a linear fitness with high
 // probability, k of n units being raised; here k (n-k) / lambda = 36. Measured
 // once over 40 seeds: 2.1 times that in the median, 7.4 times at worst.

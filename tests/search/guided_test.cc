@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "search/knapsack.h"
 #include "search/trust_region.h"
 #include "search/uniform.h"
@@ -76,6 +77,9 @@ Rugged MakeRugged(size_t units, uint64_t seed, double synergy = 0) {
   rugged.toy = MakeToy(std::vector<int64_t>(units, 64), {2, 3, 4},
                        static_cast<int64_t>(units) * 64 * 3, seed);
   rugged.toy.input.num_samples = 64;
+  for (size_t u = 0; u < units; ++u) {
+    rugged.toy.input.space.units[u].name = absl::StrCat("blocks.", u, ".proj");
+  }
   Rng rng(seed, 123);
   for (size_t u = 0; u < units; ++u) {
     rugged.sensitivity.push_back(rng.Uniform() < 0.5 ? 0.2 : 3);
@@ -88,26 +92,13 @@ Rugged MakeRugged(size_t units, uint64_t seed, double synergy = 0) {
   return rugged;
 }
 
-ReplayResult Search(const StrategyInput& input, const StrategyOptions& options,
-                    const Measure& measure,
-                    const RoundObserver& observer = {}) {
-  auto strategy = MakeStrategy(input, options);
-  EXPECT_TRUE(strategy.ok()) << strategy.status();
-  auto step = (*strategy)->Start();
-  EXPECT_TRUE(step.ok()) << step.status();
-  auto result =
-      RunToEnd(**strategy, *step, History("test"), measure, 1000, observer);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return *result;
-}
-
 TEST(Guided, ReachesTheOptimumOfLinearDamage) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
     const Rugged rugged = MakeRugged(10, seed);
     const auto found =
         Search(rugged.toy.input, GuidedOptions{}, rugged.Samples(0))
-            .done.winner;
+            ->done.winner;
     EXPECT_NEAR(rugged.Damage(found), rugged.Damage(rugged.Optimum()), 1e-12);
   }
 }
@@ -119,9 +110,9 @@ TEST(Guided, FindsPairsThatTheLinearSolutionGetsWrong) {
     const double optimum = rugged.Damage(rugged.Optimum());
     const auto measure = rugged.Samples(0);
     const auto linear =
-        Search(rugged.toy.input, WeightedDpOptions{}, measure).done.winner;
+        Search(rugged.toy.input, WeightedDpOptions{}, measure)->done.winner;
     const auto guided =
-        Search(rugged.toy.input, GuidedOptions{}, measure).done.winner;
+        Search(rugged.toy.input, GuidedOptions{}, measure)->done.winner;
     linear_wrong += rugged.Damage(linear) > optimum + 1e-12;
     right += rugged.Damage(guided) <= optimum + 1e-12;
   }
@@ -135,12 +126,14 @@ TEST(Guided, IsCloserThanEvoPressAtEqualTokensWhenSamplesDisagree) {
     const Rugged rugged = MakeRugged(60, seed, 0.05);
     const auto measure = rugged.Samples(0.5);
     const auto found = Search(rugged.toy.input, GuidedOptions{}, measure);
+    ASSERT_TRUE(found.ok()) << found.status();
     EvoPressOptions options;
-    options.generations = 1 + static_cast<int32_t>(found.measurements / 72);
+    options.generations = 1 + static_cast<int32_t>(found->measurements / 72);
     const auto evolved = Search(rugged.toy.input, options, measure);
-    ASSERT_GE(evolved.measurements, found.measurements);
-    guided += rugged.Damage(found.done.winner);
-    evopress += rugged.Damage(evolved.done.winner);
+    ASSERT_TRUE(evolved.ok()) << evolved.status();
+    ASSERT_GE(evolved->measurements, found->measurements);
+    guided += rugged.Damage(found->done.winner);
+    evopress += rugged.Damage(evolved->done.winner);
     uniform +=
         rugged.Damage(DearestUniform(rugged.toy.input.space)->assignment);
   }
@@ -153,20 +146,22 @@ TEST(Guided, AsksNothingTwiceAndKeepsTheDecisionApart) {
   std::set<std::pair<Assignment, int32_t>> asked;
   std::set<int32_t> used;
   bool decided = false;
-  Search(rugged.toy.input, GuidedOptions{}, rugged.Samples(0.3),
-         [&](const Round& round) {
-           decided = round.purpose == "decision on untouched samples";
-           for (const Evaluation& evaluation : round.evaluations) {
-             for (int32_t sample : evaluation.samples) {
-               EXPECT_TRUE(asked.emplace(evaluation.assignment, sample).second);
-               if (decided) {
-                 EXPECT_EQ(used.count(sample), 0u);
-               } else {
-                 used.insert(sample);
-               }
-             }
-           }
-         });
+  const auto result = Search(
+      rugged.toy.input, GuidedOptions{}, rugged.Samples(0.3),
+      [&](const Round& round) {
+        decided = round.purpose == "decision on untouched samples";
+        for (const Evaluation& evaluation : round.evaluations) {
+          for (int32_t sample : evaluation.samples) {
+            EXPECT_TRUE(asked.emplace(evaluation.assignment, sample).second);
+            if (decided) {
+              EXPECT_EQ(used.count(sample), 0u);
+            } else {
+              used.insert(sample);
+            }
+          }
+        }
+      });
+  ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(decided);
 }
 
@@ -179,8 +174,9 @@ TEST(Guided, ReturnsAnAnchorWhenNothingBetterExists) {
         MakeToy(std::vector<int64_t>(12, 64), {2, 3, 4}, 12 * 64 * 3, seed);
     toy.input.num_samples = 32;
     const auto found = Search(toy.input, GuidedOptions{}, ExactMeasure(toy));
+    ASSERT_TRUE(found.ok()) << found.status();
     const auto optimum = SolveKnapsack(toy.input.space, toy.input.layer_errors);
-    EXPECT_DOUBLE_EQ(Damage(toy, found.done.winner), Damage(toy, *optimum));
+    EXPECT_DOUBLE_EQ(Damage(toy, found->done.winner), Damage(toy, *optimum));
   }
 }
 
@@ -191,9 +187,10 @@ TEST(Guided, StopsRacingWhereTheTokensWouldRunOut) {
   for (int64_t bound : {80, 160, 240}) {
     options.max_samples = bound;
     const auto found = Search(rugged.toy.input, options, rugged.Samples(0.3));
-    EXPECT_LE(found.measurements, bound);
-    EXPECT_GE(found.measurements, before);
-    before = found.measurements;
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_LE(found->measurements, bound);
+    EXPECT_GE(found->measurements, before);
+    before = found->measurements;
   }
   options.max_samples = 20;
   const auto refused = MakeStrategy(rugged.toy.input, options);

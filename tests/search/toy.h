@@ -84,6 +84,19 @@ inline Measure NoisyMeasure(const Toy& toy) {
   };
 }
 
+// A whole search in this thread.
+inline absl::StatusOr<ReplayResult> Search(const StrategyInput& input,
+                                           const StrategyOptions& options,
+                                           const Measure& measure,
+                                           const RoundObserver& observer = {}) {
+  auto strategy = MakeStrategy(input, options);
+  if (!strategy.ok()) return strategy.status();
+  auto step = (*strategy)->Start();
+  if (!step.ok()) return step.status();
+  return RunToEnd(**strategy, *std::move(step), History("test"), measure,
+                  100000, observer);
+}
+
 // Calls visit(assignment) for every assignment of the space.
 template <typename Visit>
 void ForEachAssignment(const SearchSpace& space, Visit visit) {
