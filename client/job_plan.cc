@@ -43,8 +43,13 @@ absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
   return false;
 }
 
-std::string RequestId(const v1::JobSpec& spec) {
-  return search::Sha256Hex(proto::IdentityBytes(spec));
+// The same command finds its job again, unless the strategy has changed since.
+std::string RequestId(const v1::JobSpec& spec,
+                      const search::StrategyOptions& strategy) {
+  search::CanonicalWriter id("evopress.request.1");
+  id.Text(proto::IdentityBytes(spec));
+  id.Int(search::StrategyVersion(strategy));
+  return id.Sha256();
 }
 
 // Model, space, data: what all jobs share. The strategy comes later.
@@ -208,7 +213,7 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
           ? flags.display_name
           : absl::StrCat(fs::path(flags.data.model).stem().string(), ", ",
                          flags.strategy.strategy, " to ", goal));
-  plan->request_id = RequestId(spec);
+  plan->request_id = RequestId(spec, *strategy);
   if (absl::Status s = proto::Validate(spec); !s.ok()) return s;
   return plan;
 }
@@ -218,6 +223,7 @@ absl::StatusOr<JobPlan> PlanMeasurement(
   auto plan = PlanCommon(flags, /*needs_search=*/false);
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
+  search::StrategyOptions strategy;
   std::set<std::string> names = {"winner", "reference"};
   for (const NamedText& text : assignments) {
     auto assignment = search::ParseAssignment(plan->space, text.text);
@@ -251,7 +257,7 @@ absl::StatusOr<JobPlan> PlanMeasurement(
       if (!assignment.ok()) return assignment.status();
       fixed.assignments.push_back(*std::move(assignment));
     }
-    *spec.mutable_strategy() = proto::ToProto(fixed);
+    strategy = std::move(fixed);
   } else {
     // With nothing to measure, the one strategy that needs no data, under a
     // budget that binds nothing.
@@ -261,14 +267,15 @@ absl::StatusOr<JobPlan> PlanMeasurement(
       search::SortMenus(plan->space);
       *spec.mutable_space() = proto::ToProto(plan->space);
     }
-    *spec.mutable_strategy() = proto::ToProto(search::UniformOptions{});
+    strategy = search::UniformOptions{};
   }
+  *spec.mutable_strategy() = proto::ToProto(strategy);
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name
           : absl::StrCat("measure ",
                          fs::path(flags.data.model).stem().string()));
-  plan->request_id = RequestId(spec);
+  plan->request_id = RequestId(spec, strategy);
   if (absl::Status s = proto::Validate(spec); !s.ok()) return s;
   return plan;
 }

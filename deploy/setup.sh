@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages of deploy/packages.txt that are missing.
+# Installs the Debian 12 packages that are missing of a list, by default
+# deploy/packages.txt:  deploy/setup.sh [LIST]
 # Needs root or sudo only if something is missing. Safe to run again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-mapfile -t wanted < <(grep -v '^#' "$here/packages.txt")
+mapfile -t wanted < <(grep -v '^#' "${1:-$here/packages.txt}")
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null |

@@ -19,6 +19,17 @@
 namespace evopress::search {
 namespace {
 
+struct Identity {
+  const char* name;
+  int version;
+};
+
+// In the order of the variant.
+constexpr Identity kIdentities[] = {
+    {"evopress", 1}, {"uniform", 1},     {"random", 1}, {"greedy", 1},
+    {"dp", 1},       {"weighted-dp", 1}, {"fixed", 1},  {"guided", 2}};
+static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
+
 template <typename Options>
 Metric FitnessOf(const Options& options) {
   if constexpr (requires { options.fitness; }) return options.fitness;
@@ -69,7 +80,7 @@ void Write(CanonicalWriter& out, const GuidedOptions& options) {
 
 std::string JobHash(const StrategyInput& input,
                     const StrategyOptions& options) {
-  CanonicalWriter out("evopress.strategy.1");
+  CanonicalWriter out("evopress.strategy.2");
   out.Text(Hash(input.space));
   out.Int(input.num_samples);
   out.Int(input.sample_tokens);
@@ -80,6 +91,7 @@ std::string JobHash(const StrategyInput& input,
     for (double error : errors) out.Double(error);
   }
   out.Text(StrategyName(options));
+  out.Int(StrategyVersion(options));
   std::visit(
       [&](const auto& chosen) {
         out.Int(static_cast<int64_t>(FitnessOf(chosen)));
@@ -143,11 +155,11 @@ absl::Status CheckInput(const StrategyInput& input,
 }  // namespace
 
 std::string StrategyName(const StrategyOptions& options) {
-  constexpr const char* kNames[] = {"evopress", "uniform", "random",
-                                    "greedy",   "dp",      "weighted-dp",
-                                    "fixed",    "guided"};
-  static_assert(std::size(kNames) == std::variant_size_v<StrategyOptions>);
-  return kNames[options.index()];
+  return kIdentities[options.index()].name;
+}
+
+int StrategyVersion(const StrategyOptions& options) {
+  return kIdentities[options.index()].version;
 }
 
 bool NeedsLayerErrors(const StrategyOptions& options) {

@@ -94,6 +94,11 @@ using StrategyOptions =
 // "guided".
 std::string StrategyName(const StrategyOptions& options);
 
+// Raised with every change that lets a strategy ask or return something else
+// for the same input. Part of the job hash, so that no history or result of an
+// earlier version passes for one of this.
+int StrategyVersion(const StrategyOptions& options);
+
 // True if the strategy needs StrategyInput::layer_errors.
 bool NeedsLayerErrors(const StrategyOptions& options);
 

@@ -15,6 +15,7 @@ cd "$root"
 venv=$root/.cache/venv
 
 deploy/setup.sh >&2
+deploy/setup.sh tests/show/packages.txt >&2
 deploy/fetch.sh >&2
 cmake --preset release -DBUILD_TESTING=ON >/dev/null
 cmake --build --preset release >&2

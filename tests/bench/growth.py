@@ -20,14 +20,14 @@ from tests.bench.engine_vs_torch import BUILD
 @dataclasses.dataclass(frozen=True)
 class Point:
     depth: int = 6
-    width: int = 576
+    width: int = 384  # widths are multiples of 192: heads of 32, groups of 64
     length: int = 1024
     assignments: int = 2
     sequences: int = 2
 
 
 BASE = Point()
-STEPS = {"depth": (3, 6, 12, 24), "width": (288, 576, 1152, 2304),
+STEPS = {"depth": (3, 6, 12, 24), "width": (192, 384, 768, 1536),
          "length": (256, 512, 1024, 2048, 4096), "assignments": (1, 2, 4, 8, 16),
          "sequences": (1, 2, 4, 8)}
 

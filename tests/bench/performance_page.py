@@ -17,10 +17,9 @@ HOURS = 3600
 
 
 def read(name):
+    """The figures of a promise, None if it has not been run here."""
     path = MEASURED / f"{name}.json"
-    if not path.exists():
-        sys.exit(f"{path} is missing; run tests/show.sh engine first")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def table(head, rows):
@@ -33,8 +32,7 @@ def spread_rows(figures, unit):
             for name, v in figures.items()]
 
 
-def section(name):
-    figures = read(name)
+def rates_and_ratios(figures):
     rates = {k: v for k, v in figures.items() if min(v) > 20}
     ratios = {k: v for k, v in figures.items() if k not in rates}
     return "\n\n".join([
@@ -65,10 +63,42 @@ def plot(rows):
     figure.savefig(PLOT, metadata={"Date": None})
 
 
+def single(figures):
+    return f"""{rates_and_ratios(figures)}
+
+`limit` is the time of bare oneDNN products of all shapes of the model (`tests/bench/matmul_limit.cc`). Torch is the best of batch 1, 2 and 4, with the same loss: KL over the whole vocabulary and NLL."""
+
+
+def memory(figures):
+    return f"""64 sequences of 1,024 tokens × 32 assignments: {figures["beside_gib"]:.2f} GiB beside the prepared weights. With `--memory 1GiB` the bits are the same at {statistics.median(figures["tight / roomy"]):.2f} × the speed."""
+
+
+def levels(figures):
+    return f"""2 to 6 bits from 131,072 tokens, once: {figures["seconds"]:.0f} s against {figures["torch_seconds"]:.0f} s in PyTorch, {figures["speedup"]:.2f} ×, with {figures["error_ratio"]:.4f} × its layer errors (geometric mean; at most {figures["worst_error_ratio"]:.3f} ×)."""
+
+
 def growth(rows):
-    return table(["grows", "to", "tokens/s", "peak MiB"],
-                 [[row["what"], row["value"], f"{statistics.median(row['rates']):.0f}",
-                   f"{row['peak_bytes'] / 2**20:.0f}"] for row in rows])
+    plot(rows)
+    grown = table(["grows", "to", "tokens/s", "peak MiB"],
+                  [[row["what"], row["value"], f"{statistics.median(row['rates']):.0f}",
+                    f"{row['peak_bytes'] / 2**20:.0f}"] for row in rows])
+    return f"{grown}\n\n![tokens/s and memory over size](pictures/growth.svg)"
+
+
+def profile(ways):
+    return f"""The reference's way (8 offspring, by the clock):
+
+{shares_table(ways["reloading"])}
+
+The engine (32 offspring, warm, sampled by perf):
+
+{shares_table(ways["engine"])}"""
+
+
+def shares_table(shares):
+    return table(["part", "share of the time"],
+                 [[part, f"{100 * share:.1f} %"]
+                  for part, share in sorted(shares.items(), key=lambda item: -item[1])])
 
 
 def gpu_estimate():
@@ -87,49 +117,34 @@ def gpu_estimate():
                   "in all"], rows)
 
 
+SECTIONS = (("One assignment", "single", single),
+            ("A generation against its parts", "sharing", rates_and_ratios),
+            ("A generation against reloading", "reloading", rates_and_ratios),
+            ("Where the time of a generation goes", "profile", profile),
+            ("Memory", "memory", memory),
+            ("Building levels", "levels", levels),
+            ("How cost grows", "growth", growth))
+
+
 def main():
-    rows = read("growth")
-    plot(rows)
-    levels, memory = read("levels"), read("memory")
-    PAGE.write_text(f"""# Performance of the engine
+    page = [f"""# Performance of the engine
 
-Written by `tests/bench/performance_page.py` from `tests/show.sh engine`, on {os.cpu_count()} cores of {cpu()}. Every ratio was measured in one run, in turns; a figure is the median of the repetitions with the least and the most beside it. Absolute rates say how fast this machine was on that day.
-
-## One assignment
-
-{section("single")}
-
-`limit` is the time of bare oneDNN products of all shapes of the model (`tests/bench/matmul_limit.cc`). Torch is the best of batch 1, 2 and 4.
-
-## A generation
-
-{section("sharing")}
-
-Against reloading changed layers, torch bf16 and full logits:
-
-{section("reloading")}
-
-## Memory
-
-64 sequences of 1,024 tokens × 32 assignments: {memory["beside_gib"]:.2f} GiB beside the prepared weights. With `--memory 1GiB` the bits are the same at {statistics.median(memory["tight / roomy"]):.2f} × the speed.
-
-## Building levels
-
-2 to 6 bits from 131,072 tokens: {levels["seconds"]:.0f} s against {levels["torch_seconds"]:.0f} s in PyTorch, {levels["speedup"]:.2f} ×, with {levels["error_ratio"]:.4f} × its layer errors (geometric mean; at most {levels["worst_error_ratio"]:.3f} ×).
-
-## How cost grows
-
-{growth(rows)}
-
-![tokens/s and memory over size](pictures/growth.svg)
-
-## On one 80 GB GPU, on paper
+Written by `tests/bench/performance_page.py` from `tests/show.sh engine`, on {os.cpu_count()} cores of {cpu()}. Every ratio was measured in one run, in turns; a figure is the median of the repetitions with the least and the most beside it. Absolute rates say how fast this machine was on that day."""]
+    for title, name, write in SECTIONS:
+        figures = read(name)
+        page.append(f"## {title}")
+        page.append(write(figures) if figures else
+                    "Not measured here; run `tests/show.sh engine`.")
+        if not figures:
+            print(f"{MEASURED / name}.json is missing", file=sys.stderr)
+    page.append(f"""## On one 80 GB GPU, on paper
 
 {gpu_estimate()}
 
 Nothing of this table was measured: 2 operations a weight and token, 40 % of 990 TFLOP/s, sharing of 1.25 ×, and for 70B the weights streamed once a task over 25 GB/s.
 """)
-    print(f"wrote {PAGE} and {PLOT}")
+    PAGE.write_text("\n\n".join(page))
+    print(f"wrote {PAGE}")
 
 
 def cpu():

@@ -47,12 +47,18 @@ class TorchPeer:
                 continue
             logits = self.model(input_ids=ids, use_cache=False).logits
             for i, (row, tokens) in enumerate(zip(logits, ids)):
-                logp = torch.log_softmax(row[:-1].float(), -1)
-                logp.gather(1, tokens[1:, None]).sum().item()
-                if loss == "kl":
-                    target = torch.log_softmax(self.reference[first + i].float(), -1)
-                    torch.nn.functional.kl_div(
-                        logp, target, log_target=True, reduction="sum").item()
+                self.loss(row, tokens, self.reference[first + i] if loss == "kl" else None)
+
+    @staticmethod
+    def loss(logits, tokens, reference=None):
+        """NLL of a sequence, and its KL if the reference's logits are given."""
+        logp = torch.log_softmax(logits[:-1].float(), -1)
+        nll = -logp.gather(1, tokens[1:, None]).sum().item()
+        if reference is None:
+            return nll, None
+        target = torch.log_softmax(reference.float(), -1)
+        return nll, torch.nn.functional.kl_div(
+            logp, target, log_target=True, reduction="sum").item()
 
     def rate(self, batch, loss):
         start = time.perf_counter()

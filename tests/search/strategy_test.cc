@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "search/digest.h"
 #include "search/group_shares.h"
 #include "search/uniform.h"
 #include "tests/search/toy.h"
@@ -21,7 +22,9 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 struct Case {
   std::string name;
   StrategyOptions options;
-  bool fills = true;  // spends the whole budget in every round
+  bool fills;  // spends the whole budget in every round
+  int version;
+  std::string fingerprint;  // of what this version does
 };
 
 std::vector<Case> Cases() {
@@ -38,14 +41,15 @@ std::vector<Case> Cases() {
   guided.candidates = 6;
   guided.samples = {1, 2, 4};
   guided.decision_samples = 4;
-  return {{"evopress", evopress, true},
-          {"uniform", UniformOptions{}, false},
-          {"random", RandomOptions{12, 4, Metric::kKl}, true},
-          {"greedy", GreedyOptions{}, false},
-          {"dp", DpOptions{}, false},
-          {"weighted-dp", WeightedDpOptions{}, false},
-          {"fixed", fixed, false},
-          {"guided", guided, false}};
+  return {{"evopress", evopress, true, 1, "06b5047850778114"},
+          {"uniform", UniformOptions{}, false, 1, "27689800cd252b54"},
+          {"random", RandomOptions{12, 4, Metric::kKl}, true, 1,
+           "3655ce0945e3b41e"},
+          {"greedy", GreedyOptions{}, false, 1, "26e76f5017957ee3"},
+          {"dp", DpOptions{}, false, 1, "c652fc91c1764e76"},
+          {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
+          {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
+          {"guided", guided, false, 2, "a4376ddc5edc2e9e"}};
 }
 
 // 320 weights at 2.5 bits: spent exactly, in many ways.
@@ -79,6 +83,19 @@ TEST_P(EveryStrategy, IsNamedAndPlanned) {
   const ReplayResult result = Run(toy, NoisyMeasure(toy));
   EXPECT_LE(result.measurements * toy.input.sample_tokens,
             PlannedTokens(toy.input, GetParam().options));
+}
+
+TEST_P(EveryStrategy, DoesSomethingElseOnlyInAnotherVersion) {
+  std::string done;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    const Toy toy = Fractional(seed);
+    const ReplayResult result = Run(toy, NoisyMeasure(toy));
+    done += result.history_hash + Hash(result.done.winner);
+  }
+  EXPECT_EQ(Sha256Hex(done).substr(0, 16), GetParam().fingerprint)
+      << "raise the version of " << GetParam().name
+      << " in strategy_options.cc, then expect both here";
+  EXPECT_EQ(StrategyVersion(GetParam().options), GetParam().version);
 }
 
 TEST_P(EveryStrategy, MeetsTheBudgetExactlyWherePossible) {

@@ -8,7 +8,8 @@ import subprocess
 
 import torch
 
-from tests.bench import engine_vs_reload, engine_vs_torch, generation, growth, levels_vs_torch
+from tests.bench import (engine_vs_reload, engine_vs_torch, generation, growth,
+                         levels_vs_torch, profile)
 from tests.bench.alternate import Server, alternate, ratio
 from tests.show.area_main import LENGTH, sequences
 from tests.show.harness import BUILD, ROOT, Outcome
@@ -161,5 +162,15 @@ def cost_growth(data):
     return Outcome(len(rows) == wanted, f"{len(rows)} points", f"{wanted}")
 
 
+def where_time_goes(data):
+    """Where the time of a generation goes, here and in the reference's way."""
+    found = profile.measure(data.model)
+    record(data, "profile", found)
+    other = found["engine"].get("other", 0)
+    most = max(found["engine"], key=found["engine"].get)
+    return Outcome(other <= 0.1, f"{100 * other:.1f} % unnamed, most in {most} "
+                   f"({100 * found['engine'][most]:.0f} %)", "at most 10 % unnamed")
+
+
 PROMISES = [single, sharing, reloading, memory, levels, invariance, suites,
-            cost_growth]
+            cost_growth, where_time_goes]
