@@ -5,16 +5,19 @@ neighbours than about the code.
 """
 import dataclasses
 import json
+import os
 import statistics
 import subprocess
 
 
 class Server:
-    """A benchmark program that measures once for every line it is given."""
+    """A benchmark program that measures once for every line it is given;
+    `variables` are added to its environment."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, **variables):
         self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **variables})
         line = self.process.stdout.readline().strip()
         if line != "ready":
             raise RuntimeError(f"{command[0]} did not get ready: {line!r}")

@@ -44,6 +44,7 @@ def plot(rows):
     import matplotlib
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "evopress"
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text as text, not as outlines
     import matplotlib.pyplot as plt
     kinds = list(dict.fromkeys(row["what"] for row in rows))
     figure, axes = plt.subplots(2, len(kinds), figsize=(3 * len(kinds), 5), squeeze=False)
@@ -56,7 +57,9 @@ def plot(rows):
             axis = axes[row][column]
             axis.plot(x, values, "o-", color="#2a78a0")
             axis.set_xscale("log", base=2)
-            axis.set_ylim(bottom=0)
+            axis.set_xticks(x, x)
+            axis.minorticks_off()
+            axis.set_ylim(0, 1.1 * max(values))
             axis.set_title(kind if row == 0 else "")
             axis.set_ylabel(label if column == 0 else "")
     figure.tight_layout()

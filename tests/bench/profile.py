@@ -3,7 +3,6 @@ the reference's way (engine_vs_reload.py), by the clock around its parts.
 
     python -m tests.bench.profile MODEL
 """
-import os
 import pathlib
 import re
 import shutil
@@ -40,10 +39,10 @@ def part_of(name):
 def of_engine(model):
     """Part -> share of the processors' time in a generation of 32 offspring."""
     if shutil.which("perf") is None:
-        sys.exit("perf is missing; run deploy/setup.sh tests/show/packages.txt")
-    os.environ["ONEDNN_JIT_PROFILE"] = "2"  # leave a map of the kernels for perf
+        raise RuntimeError("perf is missing; run deploy/setup.sh tests/show/packages.txt")
     with tempfile.TemporaryDirectory() as folder, \
-            Server(BUILD / "engine_bench", model, SAMPLES, TOKENS) as engine:
+            Server(BUILD / "engine_bench", model, SAMPLES, TOKENS,
+                   ONEDNN_JIT_PROFILE="2") as engine:  # oneDNN's map of its kernels
         engine.ask("generation")
         data = pathlib.Path(folder) / "perf.data"
         sampler = subprocess.Popen(
@@ -56,14 +55,13 @@ def of_engine(model):
         report = subprocess.run(
             ["perf", "report", "-i", data, "--stdio", "--no-children", "-t", SEPARATOR,
              "-F", "overhead,dso,sym"], capture_output=True, text=True, check=True).stdout
+        pathlib.Path(f"/tmp/perf-{engine.process.pid}.map").unlink(missing_ok=True)
     shares = {}
     for line in report.splitlines():
         share, _, name = line.partition(SEPARATOR)
         if line.startswith("#") or not share.strip().endswith("%"):
             continue
         part = part_of(name)
-        if part == "other":
-            print(line, file=sys.stderr)
         shares[part] = shares.get(part, 0) + float(share.strip()[:-1]) / 100
     return shares
 

@@ -67,11 +67,7 @@ class EveryStrategy : public testing::TestWithParam<Case> {
   }
   ReplayResult Run(const Toy& toy, const Measure& measure,
                    const RoundObserver& observer = {}) {
-    auto strategy = Make(toy);
-    auto step = strategy->Start();
-    EXPECT_TRUE(step.ok()) << step.status();
-    auto result =
-        RunToEnd(*strategy, *step, History("test"), measure, 1000, observer);
+    auto result = Search(toy.input, GetParam().options, measure, observer);
     EXPECT_TRUE(result.ok()) << result.status();
     return *result;
   }

@@ -84,7 +84,7 @@ inline Measure NoisyMeasure(const Toy& toy) {
   };
 }
 
-// A whole search in this thread.
+// A whole search in this thread, of a thousand rounds at most.
 inline absl::StatusOr<ReplayResult> Search(const StrategyInput& input,
                                            const StrategyOptions& options,
                                            const Measure& measure,
@@ -93,8 +93,8 @@ inline absl::StatusOr<ReplayResult> Search(const StrategyInput& input,
   if (!strategy.ok()) return strategy.status();
   auto step = (*strategy)->Start();
   if (!step.ok()) return step.status();
-  return RunToEnd(**strategy, *std::move(step), History("test"), measure,
-                  100000, observer);
+  return RunToEnd(**strategy, *std::move(step), History("test"), measure, 1000,
+                  observer);
 }
 
 // Calls visit(assignment) for every assignment of the space.
