@@ -387,9 +387,11 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
     config.Fail("num_attention_heads", "must be divided by the key heads");
   }
   if (heads > kMaxSize / head_dim) config.Fail("head_dim", "is too large");
-  if (head_dim % 16 != 0) {
+  if (head_dim % 16 != 0 || head_dim > kMaxHeadDim) {
     config.Lack(absl::StrCat("heads of ", head_dim,
-                             " dimensions; they must be a multiple of 16"));
+                             " dimensions; they must be a multiple of 16 and "
+                             "at most ",
+                             kMaxHeadDim));
   }
   const double scalar = config.Positive("query_pre_attn_scalar", head_dim);
   arch.attention = {heads, kv_heads, head_dim,

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "worker/block_runner.h"
-#include "worker/ops/rms_norm.h"
 #include "worker/ops/routing.h"
 
 namespace evopress::worker {
@@ -70,8 +69,8 @@ absl::Status BlockRunner::Route(int block, const Sequence& sequence,
   Norm(hidden, norm,
        routed.inputs.data() +
            panel.first_row * a.hidden * ElementBytes(model_.arithmetic));
-  RmsNorm(hidden, norm.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
-          scratch.first.data());
+  kernels_.rms_norm_floats(hidden, norm.data(), a.norm_epsilon, kPanelRows,
+                           a.hidden, scratch.first.data());
   absl::Status status = model_.routers[block]->Multiply(scratch.first.data(),
                                                         scratch.second.data());
   if (!status.ok()) return status;

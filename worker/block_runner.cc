@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "worker/ops/activation.h"
-#include "worker/ops/rms_norm.h"
-
 namespace evopress::worker {
 namespace {
 
@@ -20,7 +17,10 @@ int64_t ValidRows(const Sequence& sequence, int64_t first_row) {
 }  // namespace
 
 BlockRunner::BlockRunner(const Model& model, ThreadArena& arena)
-    : model_(model), arena_(arena), widest_(model.architecture.hidden) {
+    : model_(model),
+      kernels_(KernelsFor(model.arithmetic)),
+      arena_(arena),
+      widest_(model.architecture.hidden) {
   for (const BlockSpec& block : model.architecture.blocks) {
     widest_ = std::max<int64_t>(widest_, block.experts);
     for (const LinearSpec& linear : block.linears) {
@@ -54,7 +54,10 @@ absl::Status BlockRunner::Linear(int block, const Sequence& sequence, int slot,
   const PackedMatrix& matrix = *sequence.weights->linears[slot];
   if (absl::Status s = matrix.Multiply(input, output); !s.ok()) return s;
   const std::vector<float>& bias = model_.blocks[block].bias[slot];
-  if (!bias.empty()) AddBias(bias.data(), kPanelRows, matrix.rows(), output);
+  if (bias.empty()) return absl::OkStatus();
+  for (int64_t r = 0; r < kPanelRows; ++r) {
+    kernels_.add(bias.data(), matrix.rows(), output + r * matrix.rows());
+  }
   return absl::OkStatus();
 }
 
@@ -62,22 +65,17 @@ void BlockRunner::Add(const std::vector<float>& norm, float* delta,
                       float* hidden) const {
   const Architecture& a = model_.architecture;
   if (!norm.empty()) {
-    RmsNorm(delta, norm.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
-            delta);
+    kernels_.rms_norm_floats(delta, norm.data(), a.norm_epsilon, kPanelRows,
+                             a.hidden, delta);
   }
-  AddResidual(delta, kPanelRows * a.hidden, hidden);
+  kernels_.add(delta, kPanelRows * a.hidden, hidden);
 }
 
 void BlockRunner::Norm(const float* in, const std::vector<float>& weight,
                        void* out) const {
   const Architecture& a = model_.architecture;
-  if (model_.arithmetic == Arithmetic::kBf16) {
-    RmsNorm(in, weight.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
-            static_cast<Bf16*>(out));
-  } else {
-    RmsNorm(in, weight.data(), a.norm_epsilon, kPanelRows, a.hidden, a.hidden,
-            static_cast<float*>(out));
-  }
+  kernels_.rms_norm(in, weight.data(), a.norm_epsilon, kPanelRows, a.hidden,
+                    out);
 }
 
 absl::Status BlockRunner::Run(int block, absl::Span<const Sequence> sequences,
@@ -182,8 +180,9 @@ absl::Status BlockRunner::Attention(int block, const Sequence& sequence,
   for (const LinearSlot slot : {kQuery, kKey}) {
     const int64_t heads = slot == kQuery ? shape.heads : shape.kv_heads;
     if (!head_norms[slot]->empty()) {
-      RmsNorm(out[slot], head_norms[slot]->data(), a.norm_epsilon,
-              kPanelRows * heads, shape.head_dim, shape.head_dim, out[slot]);
+      kernels_.rms_norm_floats(out[slot], head_norms[slot]->data(),
+                               a.norm_epsilon, kPanelRows * heads,
+                               shape.head_dim, out[slot]);
     }
     if (spec.rope >= 0) {
       ropes_[spec.rope].Apply(panel.first_row, kPanelRows, heads,
@@ -249,13 +248,7 @@ absl::Status BlockRunner::Gated(int block, const Sequence& sequence, int expert,
   if (!status.ok()) return status;
   const Activation activation = model_.architecture.activation;
   const int64_t n = kPanelRows * sequence.weights->linears[gate]->rows();
-  if (model_.arithmetic == Arithmetic::kBf16) {
-    GatedActivation(activation, first, scratch.second.data(), n,
-                    static_cast<Bf16*>(input));
-  } else {
-    GatedActivation(activation, first, scratch.second.data(), n,
-                    static_cast<float*>(input));
-  }
+  kernels_.gate(activation, first, scratch.second.data(), n, input);
   if (observer) observer(ExpertSite(expert, kDownInput), panel);
   return Linear(block, sequence, ExpertSlot(expert, kDown), input, first);
 }

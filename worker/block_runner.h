@@ -16,6 +16,7 @@
 #include "worker/architecture.h"
 #include "worker/model.h"
 #include "worker/ops/attention.h"
+#include "worker/ops/kernels.h"
 #include "worker/ops/matmul.h"
 #include "worker/ops/rope.h"
 #include "worker/thread_arena.h"
@@ -121,6 +122,7 @@ class BlockRunner {
   void EnsureTables(int64_t rows);
 
   const Model& model_;
+  const Kernels& kernels_;
   ThreadArena& arena_;
   int64_t widest_ = 0;  // of all inputs and outputs
   std::vector<RopeTable> ropes_;

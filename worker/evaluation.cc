@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "worker/ops/rms_norm.h"
+#include "worker/ops/kernels.h"
 #include "worker/request_check.h"
 
 namespace evopress::worker {
@@ -44,13 +44,9 @@ AlignedVector<uint8_t> Engine::FinalNorm(absl::Span<const float> hidden) {
   const Architecture& a = model_.architecture;
   const int64_t rows = hidden.size() / a.hidden;
   AlignedVector<uint8_t> out(hidden.size() * ElementBytes(model_.arithmetic));
-  if (model_.arithmetic == Arithmetic::kBf16) {
-    RmsNorm(hidden.data(), model_.final_norm.data(), a.norm_epsilon, rows,
-            a.hidden, a.hidden, reinterpret_cast<Bf16*>(out.data()));
-  } else {
-    RmsNorm(hidden.data(), model_.final_norm.data(), a.norm_epsilon, rows,
-            a.hidden, a.hidden, reinterpret_cast<float*>(out.data()));
-  }
+  KernelsFor(model_.arithmetic)
+      .rms_norm(hidden.data(), model_.final_norm.data(), a.norm_epsilon, rows,
+                a.hidden, out.data());
   return out;
 }
 

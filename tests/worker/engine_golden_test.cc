@@ -15,9 +15,10 @@ class TinyModel : public testing::TestWithParam<std::string> {};
 TEST_P(TinyModel, LosesAsMuchAsInTransformersAtEveryPosition) {
   auto evaluator = OpenLocalEvaluator(GoldenPath(GetParam()), {});
   ASSERT_TRUE(evaluator.ok()) << evaluator.status();
-  ExpectGoldenLosses(
-      **evaluator, GetParam(),
-      DetectArithmetic() == Arithmetic::kF32 ? kFloat32Bound : BfloatBound());
+  ExpectGoldenLosses(**evaluator, GetParam(),
+                     DetectArithmetic() == Arithmetic::kF32
+                         ? kFloat32Bound
+                         : BfloatBound(GetParam()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, TinyModel,

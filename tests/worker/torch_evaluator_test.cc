@@ -45,7 +45,7 @@ TEST_P(TinyModel, LosesAsMuchAsInTransformersAtEveryPosition) {
                                         {.precision = exact ? "f32" : "bf16"});
     ASSERT_TRUE(evaluator.ok()) << evaluator.status();
     ExpectGoldenLosses(**evaluator, GetParam(),
-                       exact ? kFloat32Bound : BfloatBound());
+                       exact ? kFloat32Bound : BfloatBound(GetParam()));
   }
 }
 

@@ -1,5 +1,8 @@
 #include "worker/ops/arithmetic.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
@@ -7,7 +10,7 @@ namespace evopress::worker {
 namespace {
 
 // Raise it whenever a change of the engine changes any result's bits.
-constexpr int kEngineVersion = 2;
+constexpr int kEngineVersion = 3;
 
 const char* IsaName(dnnl_cpu_isa_t isa) {
   switch (isa) {
@@ -28,7 +31,22 @@ const char* IsaName(dnnl_cpu_isa_t isa) {
   }
 }
 
+// Linux lets a process use tiles only once it has asked (arch_prctl(2)).
+bool RequestTiles() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 }  // namespace
+
+bool UsesTiles() {
+  static const bool uses =
+      (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_amx) ==
+          dnnl_cpu_isa_avx512_core_amx &&
+      RequestTiles();
+  return uses;
+}
 
 Arithmetic DetectArithmetic() {
   const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();

@@ -26,11 +26,15 @@ using Bf16 = uint16_t;
 // The best arithmetic of this processor; DNNL_MAX_CPU_ISA restricts it.
 Arithmetic DetectArithmetic();
 
+// True if this process may use the processor's matrix tiles (AMX) for bfloat16
+// and DNNL_MAX_CPU_ISA does not forbid it. Part of the numeric class.
+bool UsesTiles();
+
 inline int64_t ElementBytes(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kBf16 ? 2 : 4;
 }
 
-// "cpu-2:bf16:avx512_core_bf16:onednn-2.6.3": engine version, factors,
+// "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3": engine version, factors,
 // instruction set and library.
 std::string NumericClass(Arithmetic arithmetic);
 

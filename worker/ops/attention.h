@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "worker/ops/arithmetic.h"
+#include "worker/ops/attention_kernel.h"
 
 namespace evopress::worker {
 
 struct AttentionShape {
   int64_t heads = 0;
   int64_t kv_heads = 0;  // divides heads
-  int64_t head_dim = 0;  // a multiple of 16
+  int64_t head_dim = 0;  // a multiple of 16, at most kMaxHeadDim
   float scale = 1;       // multiplies scores
   int64_t window = 0;    // keys a query sees, itself included; 0: all before it
 };
@@ -49,20 +50,20 @@ class AttentionBuffers {
   uint8_t* output() { return output_.data(); }
 
  private:
-  template <typename Element>
   void StorePanels(bool transposed, int64_t first_row, const float* in,
                    std::vector<uint8_t>& out) const;
   template <typename Element>
-  void AttendIn(const AttentionShape& shape, int64_t head, int64_t first_row);
+  HeadView<Element> View(const AttentionShape& shape, int64_t head);
 
   Arithmetic arithmetic_;
   AttentionShape shape_;
   int64_t capacity_;
   int64_t rows_ = 0;
+  // w = 2 for bf16, 1 for f32
   std::vector<uint8_t> queries_;  // [row][head][dim]
   std::vector<uint8_t> keys_;     // [head][row / 16][dim / w][row % 16][w]
   std::vector<uint8_t> values_;   // [head][dim / 16][row / w][dim % 16][w]
-  std::vector<uint8_t> output_;   // w = 2 for bf16, 1 for f32
+  std::vector<uint8_t> output_;   // as queries_
 };
 
 }  // namespace evopress::worker

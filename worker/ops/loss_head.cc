@@ -13,40 +13,6 @@ namespace {
 
 constexpr int64_t kChunk = 1024;  // logits of a panel then stay in the cache
 
-float MaxOf(const float* x, int64_t n) {
-  float max = -std::numeric_limits<float>::infinity();
-  int64_t i = 0;
-  if (n >= 8) {
-    __m256 v = _mm256_loadu_ps(x);
-    for (i = 8; i + 8 <= n; i += 8)
-      v = _mm256_max_ps(v, _mm256_loadu_ps(x + i));
-    max = Max(v);
-  }
-  for (; i < n; ++i) max = std::max(max, x[i]);
-  return max;
-}
-
-// The sum of exp(x[i] - shift), and `each` of them in eights or alone. The sum
-// has the same bits whatever `each` does.
-template <typename Each>
-float SumExp(const float* x, int64_t n, float shift, const Each& each) {
-  const __m256 s = _mm256_set1_ps(shift);
-  __m256 sum = _mm256_setzero_ps();
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m256 e = Exp(_mm256_sub_ps(_mm256_loadu_ps(x + i), s));
-    each(i, e);
-    sum = _mm256_add_ps(sum, e);
-  }
-  float total = Sum(sum);
-  for (; i < n; ++i) {
-    const float e = Exp(x[i] - shift);
-    each(i, e);
-    total += e;
-  }
-  return total;
-}
-
 // A sum of exp(logit) over chunks. The first chunk's maximum is subtracted
 // from all logits, until one stands out so far that floats would overflow.
 struct LogSum {
@@ -70,52 +36,9 @@ struct LogSum {
   double Value() const { return shift + std::log(sum); }
 };
 
+// What the products read of a value.
 float AsRead(float value, float) { return value; }
 float AsRead(float value, Bf16) { return FromBf16(RoundToBf16(value)); }
-
-__m256 Load(const float* x) { return _mm256_loadu_ps(x); }
-__m256 Load(const Bf16* x) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(
-      _mm256_cvtepu16_epi32(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(x))),
-      16));
-}
-float ToFloat(float x) { return x; }
-float ToFloat(Bf16 x) { return FromBf16(x); }
-
-// a . (b - c)
-template <typename Element>
-double DotDifference(const float* a, const Element* b, const Element* c,
-                     int64_t n) {
-  __m256 sum = _mm256_setzero_ps();
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    sum = _mm256_fmadd_ps(_mm256_loadu_ps(a + i),
-                          _mm256_sub_ps(Load(b + i), Load(c + i)), sum);
-  }
-  double total = Sum(sum);
-  for (; i < n; ++i) total += a[i] * (ToFloat(b[i]) - ToFloat(c[i]));
-  return total;
-}
-
-// The sum of exp(teacher[i] - log_sum) * (teacher[i] - student[i]).
-float MeanOfDifference(const float* teacher, const float* student, int64_t n,
-                       double log_sum) {
-  const __m256 shift = _mm256_set1_ps(static_cast<float>(log_sum));
-  __m256 sum = _mm256_setzero_ps();
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m256 t = _mm256_loadu_ps(teacher + i);
-    sum = _mm256_fmadd_ps(Exp(_mm256_sub_ps(t, shift)),
-                          _mm256_sub_ps(t, _mm256_loadu_ps(student + i)), sum);
-  }
-  float total = Sum(sum);
-  for (; i < n; ++i) {
-    total += Exp(teacher[i] - static_cast<float>(log_sum)) *
-             (teacher[i] - student[i]);
-  }
-  return total;
-}
 
 // KL over the teacher's top tokens and the rest as one outcome.
 double TopKDivergence(const TeacherPosition& teacher,
@@ -155,6 +78,7 @@ absl::StatusOr<LossHead> LossHead::Create(Arithmetic arithmetic,
   LossHead head;
   head.softcap_ = softcap;
   head.arithmetic_ = arithmetic;
+  head.kernels_ = &KernelsFor(arithmetic);
   head.dims_ = dims;
   std::vector<float> transposed;
   for (int64_t first = 0; first < vocab; first += kChunk) {
@@ -221,14 +145,12 @@ absl::Status LossHead::TeachIn(const void* final_panel, int32_t top_k,
     std::fill(p.begin() + positions * n, p.end(), Element{0});
     for (int64_t r = 0; r < positions; ++r) {
       const float* const row = logits.data() + r * n;
-      const double factor = sums[r].Admit(MaxOf(row, n));
+      const double factor = sums[r].Admit(kernels_->max(row, n));
       if (factor != 1) {
         for (int64_t d = 0; d < dims_; ++d) mean_rows[r * dims_ + d] *= factor;
       }
-      Element* const to = p.data() + r * n;
-      sums[r].sum += SumExp(row, n, sums[r].shift, [&](int64_t i, auto value) {
-        Store(value, to + i);
-      });
+      sums[r].sum +=
+          kernels_->exp_operands(row, n, sums[r].shift, p.data() + r * n);
       tops[r].Add(row, n, chunk.first);
     }
     status = chunk.mean->Multiply(p.data(), product.data());
@@ -253,14 +175,11 @@ double LossHead::MeanDifference(const TeacherPanel& teacher,
                                 const void* student,
                                 absl::Span<const float> student_top_logits,
                                 int64_t row) const {
-  const float* const mean = teacher.mean_rows + row * dims_;
-  const auto dot = [&]<typename Element>(Element) {
-    return DotDifference(
-        mean, static_cast<const Element*>(teacher.final) + row * dims_,
-        static_cast<const Element*>(student) + row * dims_, dims_);
-  };
-  double mean_difference =
-      arithmetic_ == Arithmetic::kBf16 ? dot(Bf16{}) : dot(float{});
+  const int64_t first = row * dims_ * ElementBytes(arithmetic_);
+  double mean_difference = kernels_->dot_difference(
+      teacher.mean_rows + row * dims_,
+      static_cast<const uint8_t*>(teacher.final) + first,
+      static_cast<const uint8_t*>(student) + first, dims_);
   const TeacherPosition& known = teacher.positions[row];
   for (size_t i = 0; i < known.top.size(); ++i) {
     mean_difference +=
@@ -302,13 +221,12 @@ absl::Status LossHead::Compare(
       for (size_t r = 0; r < rows; ++r) {
         const float* const row = logits.data() + r * n;
         StudentPosition& student = state[s * rows + r];
-        student.log_sum.Admit(MaxOf(row, n));
-        student.log_sum.sum +=
-            SumExp(row, n, student.log_sum.shift, [](int64_t, auto) {});
+        student.log_sum.Admit(kernels_->max(row, n));
+        student.log_sum.sum += kernels_->sum_exp(row, n, student.log_sum.shift);
         if (capped) {
-          student.difference +=
-              MeanOfDifference(teacher_logits.data() + r * n, row, n,
-                               teacher.positions[r].log_sum);
+          student.difference += kernels_->mean_difference(
+              teacher_logits.data() + r * n, row, n,
+              static_cast<float>(teacher.positions[r].log_sum));
         }
         for (size_t i = top_begin[r]; i < top_end[r]; ++i) {
           student.top_logits.push_back(

@@ -28,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "worker/ops/arithmetic.h"
+#include "worker/ops/kernels.h"
 #include "worker/ops/matmul.h"
 
 namespace evopress::worker {
@@ -101,6 +102,7 @@ class LossHead {
                         int64_t row) const;
 
   Arithmetic arithmetic_ = Arithmetic::kF32;
+  const Kernels* kernels_ = nullptr;
   int64_t dims_ = 0;
   float softcap_ = 0;
   std::vector<Chunk> chunks_;

@@ -7,12 +7,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "oneapi/dnnl/dnnl.hpp"
+#include "oneapi/tbb/cache_aligned_allocator.h"
+#include "worker/ops/tile_matmul.h"
 
 namespace evopress::worker {
 namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
+
+template <typename T>
+using AlignedVector = std::vector<T, tbb::cache_aligned_allocator<T>>;
 
 // Leaked on purpose: threads may still hold primitives at exit.
 const dnnl::engine& Engine() {
@@ -88,7 +93,9 @@ absl::Status ToStatus(const dnnl::error& error) {
 
 }  // namespace
 
+// One or the other.
 struct PackedMatrix::Impl {
+  AlignedVector<Bf16> tiles;
   std::shared_ptr<const Kernel> kernel;
   memory weights;
 };
@@ -107,6 +114,15 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
   }
   try {
     std::shared_ptr<PackedMatrix> matrix(new PackedMatrix);
+    matrix->rows_ = rows;
+    matrix->cols_ = cols;
+    if (arithmetic == Arithmetic::kBf16 && UsesTiles() &&
+        cols % kTileInputs == 0) {
+      matrix->impl_->tiles.resize(TilePackedSize(rows, cols));
+      PackTiles(weight.data(), rows, cols, matrix->impl_->tiles.data());
+      matrix->bytes_ = matrix->impl_->tiles.size() * sizeof(Bf16);
+      return std::shared_ptr<const PackedMatrix>(std::move(matrix));
+    }
     const memory::data_type type = TypeOf(arithmetic);
     const auto f32 = memory::data_type::f32;
     matrix->impl_->kernel = FindKernel({arithmetic, 0, rows, cols}, [&] {
@@ -128,8 +144,6 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
     dnnl::reorder(source, matrix->impl_->weights)
         .execute(Stream(), source, matrix->impl_->weights);
     Stream().wait();
-    matrix->rows_ = rows;
-    matrix->cols_ = cols;
     matrix->bytes_ = matrix->impl_->kernel->weights.get_size();
     return std::shared_ptr<const PackedMatrix>(std::move(matrix));
   } catch (const dnnl::error& error) {
@@ -140,6 +154,11 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
 }
 
 absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
+  if (!impl_->tiles.empty()) {
+    MultiplyTiles(static_cast<const Bf16*>(input), impl_->tiles.data(), rows_,
+                  cols_, output);
+    return absl::OkStatus();
+  }
   try {
     const Kernel& kernel = *impl_->kernel;
     const memory source(kernel.source, Engine(), const_cast<void*>(input));

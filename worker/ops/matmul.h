@@ -1,5 +1,6 @@
 // worker/ops/matmul.h
-// y = W x for panels of exactly kPanelRows inputs, by oneDNN.
+// y = W x for panels of exactly kPanelRows inputs: on matrix tiles by our own
+// kernel (tile_matmul.h), else by oneDNN.
 //
 // Rounding depends on neither the batch nor the number of threads, provided
 // that OpenMP is held at one thread where these functions are called (see
