@@ -257,8 +257,8 @@ TEST_F(Search, EvalMeasuresTheModelItselfAndUniformLevels) {
 }
 
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
-  for (const char* strategy :
-       {"uniform", "random", "greedy", "dp", "weighted-dp"}) {
+  for (const char* strategy : {"uniform", "random", "greedy", "dp",
+                               "weighted-dp", "policy-gradient", "subnet-ga"}) {
     SCOPED_TRACE(strategy);
     const auto result = Run("strategies", 1, 1, strategy);
     ASSERT_TRUE(result.contains("results")) << result;
