@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -25,61 +25,106 @@ int64_t CountAssignments(const SearchSpace& space) {
   return count;
 }
 
-// The next in lexicographic order; none after the last.
-std::optional<Assignment> Successor(const SearchSpace& space,
-                                    Assignment assignment) {
-  for (size_t u = space.units.size(); u-- > 0;) {
-    if (++assignment.levels[u] < space.units[u].menu.size()) return assignment;
-    assignment.levels[u] = 0;
-  }
-  return std::nullopt;
-}
-
-Assignment FirstAssignment(const SearchSpace& space) {
-  return Assignment{std::vector<uint16_t>(space.units.size(), 0)};
-}
-
-// What budgets and groups allow.
-class Rule {
+// All assignments in lexicographic order, with their costs at hand: a step
+// looks only at what it changes.
+class Enumeration {
  public:
-  // REQUIRES: at most kMaxBruteForce assignments.
-  explicit Rule(const SearchSpace& space)
-      : space_(space), shares_(GroupShares(space)), most_(shares_.size()) {
-    std::optional<Assignment> assignment = FirstAssignment(space);
-    while (assignment.has_value()) {
-      for (size_t g = 0; g < shares_.size(); ++g) {
-        const int64_t spent = Spent(g, *assignment);
-        if (spent <= shares_[g].limit) most_[g] = std::max(most_[g], spent);
+  // At the first assignment. REQUIRES: at most kMaxBruteForce of them.
+  explicit Enumeration(const SearchSpace& space)
+      : space_(&space),
+        shares_(GroupShares(space)),
+        group_(space.units.size()) {
+    for (size_t g = 0; g < shares_.size(); ++g) {
+      for (size_t u : shares_[g].units) group_[u] = g;
+    }
+    std::set<size_t> open;
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      if (space.units[u].menu.size() < 2) continue;
+      choices_.push_back(u);
+      open.insert(group_[u]);
+    }
+    open_.assign(open.begin(), open.end());
+    const Assignment first{std::vector<uint16_t>(space.units.size(), 0)};
+    MoveTo(first);
+    for (most_ = spent_; !ended_; Advance()) {
+      for (size_t g : open_) {
+        if (spent_[g] <= shares_[g].limit) {
+          most_[g] = std::max(most_[g], spent_[g]);
+        }
       }
-      assignment = Successor(space, *std::move(assignment));
     }
     const int kind = SteeringKind(space);
     rest_ = space.budgets[0].limit - space.constant_costs[kind];
     for (int64_t most : most_) rest_ -= most;
+    MoveTo(first);
   }
 
-  bool Allows(const Assignment& assignment) const {
-    if (!WithinBudgets(space_, assignment)) return false;
-    for (size_t g = 0; g < shares_.size(); ++g) {
-      if (Spent(g, assignment) > most_[g] + rest_) return false;
+  // REQUIRES: `assignment` in the space.
+  void MoveTo(const Assignment& assignment, bool ended = false) {
+    current_ = assignment;
+    ended_ = ended;
+    costs_.clear();
+    for (size_t k = 0; k < space_->cost_kinds.size(); ++k) {
+      costs_.push_back(Cost(*space_, assignment, static_cast<int>(k)));
+    }
+    spent_.assign(shares_.size(), 0);
+    for (size_t u = 0; u < group_.size(); ++u) {
+      spent_[group_[u]] += Level(u).costs[SteeringKind(*space_)];
+    }
+  }
+
+  const Assignment& current() const { return current_; }
+  bool ended() const { return ended_; }
+
+  // By budgets and groups.
+  bool Allowed() const {
+    for (const Budget& budget : space_->budgets) {
+      if (costs_[budget.kind] > budget.limit) return false;
+    }
+    for (size_t g : open_) {
+      if (spent_[g] > most_[g] + rest_) return false;
     }
     return true;
   }
 
- private:
-  int64_t Spent(size_t group, const Assignment& assignment) const {
-    const int kind = SteeringKind(space_);
-    int64_t spent = 0;
-    for (size_t u : shares_[group].units) {
-      spent += space_.units[u].menu[assignment.levels[u]].costs[kind];
+  void Advance() {
+    for (size_t i = choices_.size(); i-- > 0;) {
+      const size_t u = choices_[i];
+      const size_t next = current_.levels[u] + size_t{1};
+      if (next < space_->units[u].menu.size()) {
+        Set(u, static_cast<uint16_t>(next));
+        return;
+      }
+      Set(u, 0);
     }
-    return spent;
+    ended_ = true;
   }
 
-  const SearchSpace& space_;
+ private:
+  const LevelChoice& Level(size_t u) const {
+    return space_->units[u].menu[current_.levels[u]];
+  }
+
+  void Set(size_t u, uint16_t level) {
+    const int kind = SteeringKind(*space_);
+    for (size_t k = 0; k < costs_.size(); ++k) costs_[k] -= Level(u).costs[k];
+    spent_[group_[u]] -= Level(u).costs[kind];
+    current_.levels[u] = level;
+    for (size_t k = 0; k < costs_.size(); ++k) costs_[k] += Level(u).costs[k];
+    spent_[group_[u]] += Level(u).costs[kind];
+  }
+
+  const SearchSpace* space_;
   std::vector<GroupShare> shares_;
-  std::vector<int64_t> most_;  // that a group can spend within its share
-  int64_t rest_ = 0;           // what the shares cannot spend
+  std::vector<size_t> group_;    // [u]: index of its share
+  std::vector<size_t> choices_;  // units with more than one level
+  std::vector<size_t> open_;     // groups that have such units
+  std::vector<int64_t> most_;    // that a group can spend within its share
+  int64_t rest_ = 0;             // what the shares cannot spend
+  Assignment current_;
+  std::vector<int64_t> costs_;  // of each kind
+  std::vector<int64_t> spent_;  // by each group
+  bool ended_ = false;
 };
 
 class BruteForce : public StepwiseStrategy {
@@ -88,11 +133,10 @@ class BruteForce : public StepwiseStrategy {
              StrategyIdentity identity)
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
-        rule_(space()) {}
+        enumeration_(space()) {}
 
  private:
   absl::StatusOr<Step> First() override {
-    next_ = FirstAssignment(space());
     std::vector<Assignment> assignments = NextAssignments();
     if (assignments.empty()) {
       return absl::FailedPreconditionError(
@@ -116,12 +160,12 @@ class BruteForce : public StepwiseStrategy {
     return Ask(std::move(assignments), round.evaluations[0].samples);
   }
 
-  // Up to kRoundAssignments allowed ones from next_ on.
+  // Up to kRoundAssignments allowed ones from where the enumeration stands.
   std::vector<Assignment> NextAssignments() {
     std::vector<Assignment> allowed;
-    while (next_.has_value() && allowed.size() < kRoundAssignments) {
-      if (rule_.Allows(*next_)) allowed.push_back(*next_);
-      next_ = Successor(space(), *std::move(next_));
+    for (; !enumeration_.ended() && allowed.size() < kRoundAssignments;
+         enumeration_.Advance()) {
+      if (enumeration_.Allowed()) allowed.push_back(enumeration_.current());
     }
     return allowed;
   }
@@ -134,21 +178,20 @@ class BruteForce : public StepwiseStrategy {
   }
 
   nlohmann::json SaveState() const override {
-    if (!next_.has_value()) return nullptr;
-    return next_->levels;
+    return {{"ended", enumeration_.ended()},
+            {"next", enumeration_.current().levels}};
   }
 
   absl::Status LoadState(const nlohmann::json& state) override {
-    next_.reset();
-    if (state.is_null()) return absl::OkStatus();
-    next_ = Assignment{state.get<std::vector<uint16_t>>()};
-    const absl::Status valid = Validate(space(), *next_);
-    return valid.ok() ? valid : absl::DataLossError(valid.ToString());
+    const Assignment next{state.at("next").get<std::vector<uint16_t>>()};
+    const absl::Status valid = Validate(space(), next);
+    if (!valid.ok()) return absl::DataLossError(valid.ToString());
+    enumeration_.MoveTo(next, state.at("ended").get<bool>());
+    return absl::OkStatus();
   }
 
   const BruteForceOptions options_;
-  const Rule rule_;
-  std::optional<Assignment> next_;  // the first not yet looked at
+  Enumeration enumeration_;  // at the first assignment not yet looked at
 };
 
 }  // namespace
@@ -168,12 +211,9 @@ absl::Status CheckOptions(const StrategyInput& input,
 int64_t PlannedSamples(const StrategyInput& input,
                        const BruteForceOptions& options) {
   if (CountAssignments(input.space) > kMaxBruteForce) return kTooMany;
-  const Rule rule(input.space);
   int64_t allowed = 0;
-  std::optional<Assignment> assignment = FirstAssignment(input.space);
-  while (assignment.has_value()) {
-    if (rule.Allows(*assignment)) ++allowed;
-    assignment = Successor(input.space, *std::move(assignment));
+  for (Enumeration all(input.space); !all.ended(); all.Advance()) {
+    if (all.Allowed()) ++allowed;
   }
   return allowed * options.samples;
 }

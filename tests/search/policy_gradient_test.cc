@@ -67,9 +67,11 @@ TEST(PolicyGradient, LossesFall) {
 
 TEST(PolicyGradient, AStepMeasuresItsDrawsOnSamplesOfItsOwn) {
   const Toy toy = Linear(2);
+  PolicyGradientOptions options = Steps(8, 6);
+  options.samples = 4;
   std::set<std::vector<int32_t>> samples;
-  const auto found = Search(
-      toy.input, Steps(8, 6), NoisyMeasure(toy), [&](const Round& round) {
+  const auto found =
+      Search(toy.input, options, NoisyMeasure(toy), [&](const Round& round) {
         EXPECT_LE(round.evaluations.size(), 6u);
         for (const Evaluation& e : round.evaluations) {
           EXPECT_EQ(e.samples, round.evaluations[0].samples);

@@ -61,9 +61,10 @@ std::vector<Case> Cases() {
           {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
           {"guided", guided, false, 2, "a4376ddc5edc2e9e"},
-          {"brute-force", BruteForceOptions{1, Metric::kKl}, false, 1, ""},
-          {"policy-gradient", policy_gradient, false, 1, ""},
-          {"subnet-ga", subnet_ga, true, 1, ""}};
+          {"brute-force", BruteForceOptions{1, Metric::kKl}, false, 1,
+           "15ed95d097e7e995"},
+          {"policy-gradient", policy_gradient, false, 1, "7ddc9de904187fbb"},
+          {"subnet-ga", subnet_ga, true, 1, "e6e3c413d13ca836"}};
 }
 
 // 320 weights at 2.5 bits: spent exactly, in many ways.
