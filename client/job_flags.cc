@@ -84,13 +84,16 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
       ->check(CLI::IsMember({"guided", "evopress", "uniform", "random",
-                             "greedy", "dp", "weighted-dp"}))
+                             "greedy", "dp", "weighted-dp", "brute-force",
+                             "policy-gradient", "subnet-ga"}))
       ->capture_default_str();
-  app.add_option("--generations", strategy.generations, "evopress: generations")
+  app.add_option("--generations", strategy.generations,
+                 "evopress, subnet-ga: generations; policy-gradient: steps")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--offspring", strategy.offspring,
-                 "evopress: children a generation; random: candidates")
+                 "evopress, subnet-ga: children a generation; "
+                 "policy-gradient: draws a step; random: candidates")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
   app.add_option("--survivors", strategy.survivors,
@@ -100,7 +103,9 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->capture_default_str();
   app.add_option("--tokens", strategy.tokens,
                  "guided, evopress: tokens of each stage, e.g. 1024,2048,8192; "
-                 "other strategies measure on the last number")
+                 "subnet-ga measures on the first number, policy-gradient "
+                 "learns on the first and decides on the last, other "
+                 "strategies measure on the last")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();
@@ -120,6 +125,18 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "guided: begins no race that could exceed these tokens in "
                  "all; 0: no bound")
       ->check(CLI::Range(int64_t{0}, kMaxTokens))
+      ->capture_default_str();
+  app.add_option("--learning-rate", strategy.learning_rate,
+                 "policy-gradient: step size; falls linearly to 0")
+      ->capture_default_str();
+  app.add_option("--parents", strategy.parents,
+                 "subnet-ga: members that have children (default: half of "
+                 "--offspring)");
+  app.add_option("--crossovers", strategy.crossovers,
+                 "subnet-ga: children of two parents, the others are mutants "
+                 "(default: a quarter of --offspring)");
+  app.add_option("--mutation-rate", strategy.mutation_rate,
+                 "subnet-ga: probability that a mutant's gene is drawn anew")
       ->capture_default_str();
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
@@ -201,6 +218,32 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
   if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};
+  }
+  if (flags.strategy == "brute-force") {
+    return search::BruteForceOptions{*last, *metric};
+  }
+  auto first = SamplesOf("--tokens", flags.tokens.front(), sequence_length);
+  if (!first.ok()) return first.status();
+  if (flags.strategy == "policy-gradient") {
+    search::PolicyGradientOptions options;
+    options.steps = flags.generations;
+    options.draws = flags.offspring;
+    options.samples = *first;
+    options.learning_rate = flags.learning_rate;
+    options.final_samples = *last;
+    options.fitness = *metric;
+    return options;
+  }
+  if (flags.strategy == "subnet-ga") {
+    search::SubnetGaOptions options;
+    options.generations = flags.generations;
+    options.population = flags.offspring;
+    options.parents = flags.parents.value_or((flags.offspring + 1) / 2);
+    options.crossovers = flags.crossovers.value_or(flags.offspring / 4);
+    options.mutation_rate = flags.mutation_rate;
+    options.samples = *first;
+    options.fitness = *metric;
+    return options;
   }
   if (flags.strategy == "guided") {
     search::GuidedOptions options;

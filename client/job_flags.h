@@ -3,6 +3,7 @@
 #define EVOPRESS_CLIENT_JOB_FLAGS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct StrategyFlags {
   int32_t candidates = 16;
   int64_t decision_tokens = 8192;
   int64_t max_tokens = 0;  // 0: no bound
+  double learning_rate = search::PolicyGradientOptions{}.learning_rate;
+  double mutation_rate = search::SubnetGaOptions{}.mutation_rate;
+  std::optional<int32_t> parents;     // unset: half of the offspring
+  std::optional<int32_t> crossovers;  // unset: a quarter of the offspring
   std::string fitness = "kl";
   uint64_t seed = 1;
 };

@@ -213,6 +213,27 @@ v1::StrategySpec ToProto(const search::StrategyOptions& options) {
           out->set_decision_samples(o.decision_samples);
           out->set_max_samples(o.max_samples);
           out->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::BruteForceOptions>) {
+          message.mutable_brute_force()->set_samples(o.samples);
+          message.mutable_brute_force()->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::PolicyGradientOptions>) {
+          v1::PolicyGradientOptions* out = message.mutable_policy_gradient();
+          out->set_steps(o.steps);
+          out->set_draws(o.draws);
+          out->set_samples(o.samples);
+          out->set_window(o.window);
+          out->set_learning_rate(o.learning_rate);
+          out->set_final_samples(o.final_samples);
+          out->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::SubnetGaOptions>) {
+          v1::SubnetGaOptions* out = message.mutable_subnet_ga();
+          out->set_generations(o.generations);
+          out->set_population(o.population);
+          out->set_parents(o.parents);
+          out->set_crossovers(o.crossovers);
+          out->set_mutation_rate(o.mutation_rate);
+          out->set_samples(o.samples);
+          out->set_fitness(ToProto(o.fitness));
         } else {
           static_assert(std::is_same_v<T, search::FixedOptions>);
           v1::FixedOptions* out = message.mutable_fixed();
@@ -295,6 +316,35 @@ absl::StatusOr<search::StrategyOptions> FromProto(
       absl::StatusOr<search::Metric> fitness = FromProto(in.fitness());
       if (!fitness.ok()) return fitness.status();
       o.fitness = *fitness;
+      return o;
+    }
+    case v1::StrategySpec::kBruteForce: {
+      search::BruteForceOptions o;
+      if (absl::Status s = ReadSampled(message.brute_force(), &o); !s.ok()) {
+        return s;
+      }
+      return o;
+    }
+    case v1::StrategySpec::kPolicyGradient: {
+      const v1::PolicyGradientOptions& in = message.policy_gradient();
+      search::PolicyGradientOptions o;
+      o.steps = in.steps();
+      o.draws = in.draws();
+      o.window = in.window();
+      o.learning_rate = in.learning_rate();
+      o.final_samples = in.final_samples();
+      if (absl::Status s = ReadSampled(in, &o); !s.ok()) return s;
+      return o;
+    }
+    case v1::StrategySpec::kSubnetGa: {
+      const v1::SubnetGaOptions& in = message.subnet_ga();
+      search::SubnetGaOptions o;
+      o.generations = in.generations();
+      o.population = in.population();
+      o.parents = in.parents();
+      o.crossovers = in.crossovers();
+      o.mutation_rate = in.mutation_rate();
+      if (absl::Status s = ReadSampled(in, &o); !s.ok()) return s;
       return o;
     }
     case v1::StrategySpec::OPTIONS_NOT_SET:

@@ -6,47 +6,68 @@
 
 namespace evopress::search {
 
+namespace {
+
+// Only ratios within a row matter: keeps rows far from overflow and underflow.
+void Rescale(double* row, int64_t width) {
+  const double largest = *std::max_element(row, row + width);
+  const double factor = largest > 0x1p400                   ? 0x1p-400
+                        : largest > 0 && largest < 0x1p-400 ? 0x1p400
+                                                            : 1.0;
+  if (factor == 1.0) return;
+  for (int64_t amount = 0; amount < width; ++amount) row[amount] *= factor;
+}
+
+Weights Ones(const Options& options) {
+  Weights weights;
+  for (const std::vector<uint16_t>& levels : options) {
+    weights.emplace_back(levels.size(), 1.0);
+  }
+  return weights;
+}
+
+}  // namespace
+
 absl::StatusOr<BudgetSampler> BudgetSampler::Make(const SearchSpace& space,
                                                   Options options,
-                                                  int64_t limit) {
+                                                  int64_t limit,
+                                                  Weights weights) {
   absl::StatusOr<CostGrid> grid =
       MakeCostGrid(space, options, limit,
                    kMaxCells / static_cast<int64_t>(space.units.size()));
   if (!grid.ok()) return grid.status();
-  return BudgetSampler(space, std::move(options), limit, *std::move(grid));
+  if (weights.empty()) weights = Ones(options);
+  return BudgetSampler(space, std::move(options), limit, *std::move(grid),
+                       std::move(weights));
 }
 
 BudgetSampler::BudgetSampler(const SearchSpace& space, Options options,
-                             int64_t limit, CostGrid grid)
+                             int64_t limit, CostGrid grid, Weights weights)
     : space_(&space),
       options_(std::move(options)),
       limit_(limit),
       grid_(std::move(grid)),
+      weights_(std::move(weights)),
       ways_(grid_.steps.size() * (grid_.capacity + 1)) {
   for (size_t u = grid_.steps.size(); u-- > 0;) {
-    double largest = 0;
     for (int64_t amount = 0; amount <= grid_.capacity; ++amount) {
       double ways = 0;
-      for (int64_t step : grid_.steps[u]) {
-        if (step > amount) continue;
-        if (u + 1 == grid_.steps.size()) {
-          ways += step == amount ? 1.0 : 0.0;
-        } else {
-          ways += Ways(u + 1, amount - step);
-        }
+      for (size_t i = 0; i < options_[u].size(); ++i) {
+        ways += WaysAfter(u, i, amount);
       }
       Ways(u, amount) = ways;
-      largest = std::max(largest, ways);
     }
-    // Only ratios within a row matter.
-    if (largest > 0x1p500) {
-      for (int64_t amount = 0; amount <= grid_.capacity; ++amount) {
-        Ways(u, amount) *= 0x1p-500;
-      }
-    }
+    Rescale(&Ways(u, 0), grid_.capacity + 1);
   }
   most_ = grid_.capacity;
   while (most_ > 0 && !(Ways(0, most_) > 0)) --most_;
+}
+
+double BudgetSampler::WaysAfter(size_t unit, size_t i, int64_t left) const {
+  const int64_t after = left - grid_.steps[unit][i];
+  if (after < 0) return 0;
+  if (unit + 1 == options_.size()) return after == 0 ? weights_[unit][i] : 0;
+  return weights_[unit][i] * Ways(unit + 1, after);
 }
 
 Assignment BudgetSampler::Draw(Rng& rng) const {
@@ -54,12 +75,7 @@ Assignment BudgetSampler::Draw(Rng& rng) const {
   assignment.levels.resize(options_.size());
   int64_t left = most_;
   for (size_t u = 0; u < options_.size(); ++u) {
-    const auto weight = [&](size_t i) {
-      const int64_t after = left - grid_.steps[u][i];
-      if (after < 0) return 0.0;
-      if (u + 1 == options_.size()) return after == 0 ? 1.0 : 0.0;
-      return Ways(u + 1, after);
-    };
+    const auto weight = [&](size_t i) { return WaysAfter(u, i, left); };
     double total = 0;
     for (size_t i = 0; i < options_[u].size(); ++i) total += weight(i);
     double ticket = rng.Uniform() * total;
@@ -75,6 +91,34 @@ Assignment BudgetSampler::Draw(Rng& rng) const {
   }
   if (!grid_.exact) TopUp(assignment, rng);
   return assignment;
+}
+
+Weights BudgetSampler::Marginals() const {
+  // before[amount]: ways of the units before u to spend `amount`.
+  const size_t width = static_cast<size_t>(most_) + 1;
+  std::vector<double> before(width, 0.0), next(width);
+  before[0] = 1;
+  Weights marginals;
+  for (size_t u = 0; u < options_.size(); ++u) {
+    std::vector<double>& chosen =
+        marginals.emplace_back(options_[u].size(), 0.0);
+    std::fill(next.begin(), next.end(), 0.0);
+    for (int64_t spent = 0; spent <= most_; ++spent) {
+      if (!(before[spent] > 0)) continue;
+      for (size_t i = 0; i < chosen.size(); ++i) {
+        const int64_t after = spent + grid_.steps[u][i];
+        if (after > most_) continue;
+        chosen[i] += before[spent] * WaysAfter(u, i, most_ - spent);
+        next[after] += before[spent] * weights_[u][i];
+      }
+    }
+    double total = 0;
+    for (double ways : chosen) total += ways;
+    for (double& ways : chosen) ways /= total;
+    Rescale(next.data(), static_cast<int64_t>(width));
+    std::swap(before, next);
+  }
+  return marginals;
 }
 
 // Spends what rounding to buckets has left, in random order.

@@ -1,7 +1,6 @@
 #include "search/dp.h"
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "search/knapsack.h"
@@ -23,10 +22,6 @@ class Dp : public StepwiseStrategy {
   }
   absl::StatusOr<Step> Next(const Round&, const std::vector<double>&) override {
     return absl::InternalError("dp has no rounds");
-  }
-  nlohmann::json SaveState() const override { return {}; }
-  absl::Status LoadState(const nlohmann::json&) override {
-    return absl::OkStatus();
   }
 };
 

@@ -1,6 +1,5 @@
 #include "search/fixed.h"
 
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -33,13 +32,7 @@ class Fixed : public StepwiseStrategy {
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>& fitness) override {
-    const size_t best = Ranking(fitness).front();
-    return Finish(round.evaluations[best].assignment, fitness[best]);
-  }
-
-  nlohmann::json SaveState() const override { return {}; }
-  absl::Status LoadState(const nlohmann::json&) override {
-    return absl::OkStatus();
+    return FinishWithBest(round, fitness);
   }
 
   const FixedOptions options_;

@@ -1,7 +1,6 @@
 #include "search/greedy.h"
 
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "search/group_shares.h"
@@ -53,9 +52,7 @@ class Greedy : public StepwiseStrategy {
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>& fitness) override {
-    if (incumbent_.has_value()) {
-      return Finish(round.evaluations[0].assignment, fitness[0]);
-    }
+    if (incumbent_.has_value()) return FinishWithBest(round, fitness);
     std::vector<std::vector<double>> damage;
     size_t probe = 1;
     for (const Unit& unit : space().units) {
@@ -70,11 +67,6 @@ class Greedy : public StepwiseStrategy {
     incumbent_ = Incumbent{*found, std::nullopt};
     return NewRound("the result", {*std::move(found)},
                     round.evaluations[0].samples);
-  }
-
-  nlohmann::json SaveState() const override { return {}; }
-  absl::Status LoadState(const nlohmann::json&) override {
-    return absl::OkStatus();
   }
 
   const GreedyOptions options_;

@@ -21,13 +21,21 @@ class GroupwiseSampler {
   // Tries with group shares before the groups are mixed.
   static constexpr int kMaxGroupTries = 8;
 
-  // Errors as BudgetSampler::Make().
+  // Weights and errors as of BudgetSampler::Make().
   static absl::StatusOr<GroupwiseSampler> Make(const SearchSpace& space,
-                                               Options options);
+                                               Options options,
+                                               const Weights& weights = {});
 
   // What all shares have left over goes to any unit. If that still spends less
   // than can be spent at all, draws without regard to groups.
   absl::StatusOr<Assignment> Draw(Rng& rng) const;
+
+  // The two parts of Draw(): every group spends its own share, then what all
+  // shares have left raises any units, whatever their weights.
+  Assignment DrawShares(Rng& rng) const;
+  absl::StatusOr<Assignment> SpendRest(const Assignment& drawn, Rng& rng) const;
+  // Of DrawShares(), as BudgetSampler::Marginals().
+  Weights Marginals() const;
 
  private:
   struct Group {
@@ -37,7 +45,6 @@ class GroupwiseSampler {
 
   GroupwiseSampler(const SearchSpace& space, Options options,
                    BudgetSampler whole);
-  absl::StatusOr<Assignment> SpendRest(Assignment drawn, Rng& rng) const;
 
   const SearchSpace* space_;
   Options options_;

@@ -233,6 +233,18 @@ Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
   return Done{std::move(winner), fitness};
 }
 
+Step StepwiseStrategy::FinishWithBest(const Round& round,
+                                      const std::vector<double>& fitness) {
+  const size_t best = Ranking(fitness).front();
+  return Finish(round.evaluations[best].assignment, fitness[best]);
+}
+
+json StepwiseStrategy::SaveState() const { return {}; }
+
+absl::Status StepwiseStrategy::LoadState(const json&) {
+  return absl::OkStatus();
+}
+
 absl::Status CheckSampleCount(const std::string& option, int32_t samples,
                               const StrategyInput& input) {
   if (samples < 1) {

@@ -45,10 +45,11 @@ class StepwiseStrategy : public Strategy {
                                     const std::vector<double>& fitness) = 0;
   // What was measured, sample by sample; valid within Next() only.
   const RoundResults& results() const { return *results_; }
-  // State beyond the pending round and the incumbent. DataLoss if damaged;
-  // exceptions of the JSON library are caught by the caller.
-  virtual nlohmann::json SaveState() const = 0;
-  virtual absl::Status LoadState(const nlohmann::json& state) = 0;
+  // State beyond the pending round and the incumbent; none by default.
+  // DataLoss if damaged; exceptions of the JSON library are caught by the
+  // caller.
+  virtual nlohmann::json SaveState() const;
+  virtual absl::Status LoadState(const nlohmann::json& state);
 
   // The next round: every assignment on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
@@ -59,6 +60,8 @@ class StepwiseStrategy : public Strategy {
   std::vector<int32_t> DrawSamples(int32_t count) const;
   // Makes `winner` the incumbent and ends the search.
   Step Finish(Assignment winner, double fitness);
+  // The same with the best of `round`, by Ranking().
+  Step FinishWithBest(const Round& round, const std::vector<double>& fitness);
 
   const SearchSpace& space() const { return input_.space; }
   const StrategyInput& input() const { return input_; }

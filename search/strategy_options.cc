@@ -6,13 +6,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "search/brute_force.h"
 #include "search/digest.h"
 #include "search/dp.h"
 #include "search/evopress.h"
 #include "search/fixed.h"
 #include "search/greedy.h"
 #include "search/guided.h"
+#include "search/policy_gradient.h"
 #include "search/random_search.h"
+#include "search/subnet_ga.h"
 #include "search/uniform.h"
 #include "search/weighted_dp.h"
 
@@ -26,8 +29,9 @@ struct Identity {
 
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
-    {"evopress", 1}, {"uniform", 1},     {"random", 1}, {"greedy", 1},
-    {"dp", 1},       {"weighted-dp", 1}, {"fixed", 1},  {"guided", 2}};
+    {"evopress", 1},    {"uniform", 1},         {"random", 1},   {"greedy", 1},
+    {"dp", 1},          {"weighted-dp", 1},     {"fixed", 1},    {"guided", 2},
+    {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
 
 template <typename Options>
@@ -76,6 +80,26 @@ void Write(CanonicalWriter& out, const GuidedOptions& options) {
   for (int32_t samples : options.samples) out.Int(samples);
   out.Int(options.decision_samples);
   out.Int(options.max_samples);
+}
+
+void Write(CanonicalWriter& out, const BruteForceOptions& options) {
+  out.Int(options.samples);
+}
+void Write(CanonicalWriter& out, const PolicyGradientOptions& options) {
+  out.Int(options.steps);
+  out.Int(options.draws);
+  out.Int(options.samples);
+  out.Int(options.window);
+  out.Double(options.learning_rate);
+  out.Int(options.final_samples);
+}
+void Write(CanonicalWriter& out, const SubnetGaOptions& options) {
+  out.Int(options.generations);
+  out.Int(options.population);
+  out.Int(options.parents);
+  out.Int(options.crossovers);
+  out.Double(options.mutation_rate);
+  out.Int(options.samples);
 }
 
 std::string JobHash(const StrategyInput& input,

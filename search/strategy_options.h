@@ -78,6 +78,37 @@ struct GuidedOptions {
   Metric fitness = Metric::kKl;
 };
 
+// Every assignment that meets the budgets, on the same samples: small spaces
+// only (search/brute_force.h).
+struct BruteForceOptions {
+  int32_t samples = 8;
+  Metric fitness = Metric::kKl;
+};
+
+// Probabilities of levels, learned from forward passes: policy_gradient.h
+// (arXiv 2406.10576).
+struct PolicyGradientOptions {
+  int32_t steps = 30;
+  int32_t draws = 32;         // of each step
+  int32_t samples = 1;        // of each step
+  int32_t window = 1;         // steps whose mean loss is the baseline
+  double learning_rate = 1;   // falls linearly to 0
+  int32_t final_samples = 8;  // on which start and outcome are compared
+  Metric fitness = Metric::kKl;
+};
+
+// The population-based search of arXiv 2409.17372 (there 500 members, 300
+// parents, 100 crossovers, a mutation rate of 0.2): subnet_ga.h.
+struct SubnetGaOptions {
+  int32_t generations = 30;
+  int32_t population = 32;  // the first, and children of each generation
+  int32_t parents = 16;
+  int32_t crossovers = 8;       // of the children; the others are mutants
+  double mutation_rate = 0.01;  // of a gene
+  int32_t samples = 1;
+  Metric fitness = Metric::kKl;
+};
+
 // Measures given assignments on given samples and returns the best; what
 // `evopress eval` and `compare` run.
 struct FixedOptions {
@@ -88,10 +119,11 @@ struct FixedOptions {
 
 using StrategyOptions =
     std::variant<EvoPressOptions, UniformOptions, RandomOptions, GreedyOptions,
-                 DpOptions, WeightedDpOptions, FixedOptions, GuidedOptions>;
+                 DpOptions, WeightedDpOptions, FixedOptions, GuidedOptions,
+                 BruteForceOptions, PolicyGradientOptions, SubnetGaOptions>;
 
 // "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed",
-// "guided".
+// "guided", "brute-force", "policy-gradient", "subnet-ga".
 std::string StrategyName(const StrategyOptions& options);
 
 // Raised with every change that lets a strategy ask or return something else

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -26,10 +25,6 @@ class Uniform : public StepwiseStrategy {
   }
   absl::StatusOr<Step> Next(const Round&, const std::vector<double>&) override {
     return absl::InternalError("uniform has no rounds");
-  }
-  nlohmann::json SaveState() const override { return {}; }
-  absl::Status LoadState(const nlohmann::json&) override {
-    return absl::OkStatus();
   }
 };
 

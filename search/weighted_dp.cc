@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "search/knapsack.h"
@@ -33,9 +32,7 @@ class WeightedDp : public StepwiseStrategy {
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>& fitness) override {
-    if (incumbent_.has_value()) {
-      return Finish(round.evaluations[0].assignment, fitness[0]);
-    }
+    if (incumbent_.has_value()) return FinishWithBest(round, fitness);
     const std::vector<double> weights = Weights(fitness);
     std::vector<std::vector<double>> penalties = input().layer_errors;
     for (size_t u = 0; u < penalties.size(); ++u) {
@@ -68,11 +65,6 @@ class WeightedDp : public StepwiseStrategy {
       weight = greatest > 0 ? kUnmeasurable * greatest : 1.0;
     }
     return weights;
-  }
-
-  nlohmann::json SaveState() const override { return {}; }
-  absl::Status LoadState(const nlohmann::json&) override {
-    return absl::OkStatus();
   }
 
   const WeightedDpOptions options_;

@@ -1,5 +1,5 @@
 # Tests of search/.
-foreach(noun assignment_text budget digest effect_model evopress group_shares grouping guided knapsack level_name
-        mutation rng space strategy)
+foreach(noun assignment_text brute_force budget budget_projection digest effect_model evopress group_shares grouping
+        guided knapsack level_name mutation policy policy_gradient recombination rng space strategy subnet_ga)
   evopress_test(search/${noun}_test evopress_search)
 endforeach()

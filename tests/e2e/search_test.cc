@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <limits>
 #include <set>
 
 #include "tests/client/run_evopress.h"
@@ -22,49 +23,52 @@ class Search : public ::testing::Test {
   // Runs a search of 3 generations of 4 offspring with a data directory of
   // its own.
   nlohmann::json Run(const std::string& name, int workers, int seed = 1,
-                     const std::string& strategy = "evopress") {
-    const RunResult r = RunEvoPress({"search",
-                                     tmp_ / "model",
-                                     "--text",
-                                     tmp_ / "text.txt",
-                                     "--held-out",
-                                     "wiki=" + (tmp_ / "wiki.txt"),
-                                     "--held-out-tokens",
-                                     "256",
-                                     "--menu",
-                                     "gptq:2-4:g32",
-                                     "--target-bits",
-                                     "3",
-                                     "--strategy",
-                                     strategy,
-                                     "--generations",
-                                     "3",
-                                     "--offspring",
-                                     "4",
-                                     "--survivors",
-                                     "2,1",
-                                     "--tokens",
-                                     "32,64",
-                                     "--sequence-length",
-                                     "32",
-                                     "--statistics-tokens",
-                                     "512",
-                                     "--search-tokens",
-                                     "1024",
-                                     "--seed",
-                                     std::to_string(seed),
-                                     "--workers",
-                                     std::to_string(workers),
-                                     "--threads",
-                                     "2",
-                                     "--data",
-                                     tmp_ / ("data-" + name),
-                                     "--out",
-                                     tmp_ / ("out-" + name),
-                                     "--for",
-                                     "evopress,json,hf",
-                                     "--force",
-                                     "--json"});
+                     const std::string& strategy = "evopress",
+                     const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"search",
+                                    tmp_ / "model",
+                                    "--text",
+                                    tmp_ / "text.txt",
+                                    "--held-out",
+                                    "wiki=" + (tmp_ / "wiki.txt"),
+                                    "--held-out-tokens",
+                                    "256",
+                                    "--menu",
+                                    "gptq:2-4:g32",
+                                    "--target-bits",
+                                    "3",
+                                    "--strategy",
+                                    strategy,
+                                    "--generations",
+                                    "3",
+                                    "--offspring",
+                                    "4",
+                                    "--survivors",
+                                    "2,1",
+                                    "--tokens",
+                                    "32,64",
+                                    "--sequence-length",
+                                    "32",
+                                    "--statistics-tokens",
+                                    "512",
+                                    "--search-tokens",
+                                    "1024",
+                                    "--seed",
+                                    std::to_string(seed),
+                                    "--workers",
+                                    std::to_string(workers),
+                                    "--threads",
+                                    "2",
+                                    "--data",
+                                    tmp_ / ("data-" + name),
+                                    "--out",
+                                    tmp_ / ("out-" + name),
+                                    "--for",
+                                    "evopress,json,hf",
+                                    "--force",
+                                    "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const RunResult r = RunEvoPress(all);
     EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
     const auto json = nlohmann::json::parse(r.out, nullptr, false);
     EXPECT_FALSE(json.is_discarded()) << r.out;
@@ -256,9 +260,32 @@ TEST_F(Search, EvalMeasuresTheModelItselfAndUniformLevels) {
             model["results"]["rows"][0]["held_out"][0]["nll"]);
 }
 
+TEST_F(Search, WhatIsLearnedFromRoundsDependsOnNoWorker) {
+  for (const std::string strategy : {"policy-gradient", "subnet-ga"}) {
+    SCOPED_TRACE(strategy);
+    const auto one = Run(strategy + "-one", 1, 1, strategy);
+    const auto two = Run(strategy + "-two", 2, 1, strategy);
+    ASSERT_TRUE(one.contains("history_hash") && two.contains("history_hash"));
+    EXPECT_EQ(one["history_hash"], two["history_hash"]);
+    EXPECT_EQ(one["results"], two["results"]);
+  }
+}
+
+TEST_F(Search, BruteForceMeasuresEveryAssignmentOfTiedLayers) {
+  const auto result =
+      Run("brute", 1, 1, "brute-force",
+          {"--group", "none", "--tie", "*self_attn*", "--tie", "*mlp*"});
+  ASSERT_TRUE(result.contains("results")) << result;
+  EXPECT_EQ(result["rounds"], 1);
+  EXPECT_LE(result["results"]["rows"][0]["costs"]["code_bits"].get<int64_t>(),
+            3 * kWeights);
+  EXPECT_LE(result["results"]["rows"][0]["fitness"].get<double>(),
+            std::numeric_limits<double>::max());
+}
+
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
-  for (const char* strategy :
-       {"uniform", "random", "greedy", "dp", "weighted-dp"}) {
+  for (const char* strategy : {"uniform", "random", "greedy", "dp",
+                               "weighted-dp", "policy-gradient", "subnet-ga"}) {
     SCOPED_TRACE(strategy);
     const auto result = Run("strategies", 1, 1, strategy);
     ASSERT_TRUE(result.contains("results")) << result;

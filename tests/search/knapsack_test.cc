@@ -230,5 +230,62 @@ TEST(BudgetSampler, CountsBeyondTheRangeOfDoubles) {
   EXPECT_EQ(Cost(space, sampler->Draw(rng), 0), space.budgets[0].limit);
 }
 
+TEST(BudgetSampler, DrawsInProportionToTheProductOfWeights) {
+  const Toy toy = MakeToy({1, 1, 2, 1}, {2, 3, 4}, 14, 1);
+  const SearchSpace& space = toy.input.space;
+  const Weights weights = {{1, 2, 3}, {0.5, 0.1, 0.4}, {1, 1, 4}, {9, 1, 1}};
+  const auto sampler = BudgetSampler::Make(space, AllOptions(space),
+                                           space.budgets[0].limit, weights);
+  ASSERT_TRUE(sampler.ok());
+  std::map<Assignment, double> probability;
+  double total = 0;
+  ForEachAssignment(space, [&](const Assignment& assignment) {
+    if (Cost(space, assignment, 0) != space.budgets[0].limit) return;
+    double weight = 1;
+    for (size_t u = 0; u < 4; ++u) weight *= weights[u][assignment.levels[u]];
+    probability[assignment] = weight;
+    total += weight;
+  });
+  Weights marginals(4, {0, 0, 0});
+  std::map<Assignment, double> drawn;
+  constexpr int kDraws = 40000;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    Rng rng(8, i);
+    drawn[sampler->Draw(rng)] += 1.0 / kDraws;
+  }
+  EXPECT_EQ(drawn.size(), probability.size());
+  for (const auto& [assignment, weight] : probability) {
+    EXPECT_NEAR(drawn[assignment], weight / total, 0.01);
+    for (size_t u = 0; u < 4; ++u) {
+      marginals[u][assignment.levels[u]] += weight / total;
+    }
+  }
+  const Weights found = sampler->Marginals();
+  for (size_t u = 0; u < 4; ++u) {
+    for (size_t l = 0; l < 3; ++l) {
+      EXPECT_NEAR(found[u][l], marginals[u][l], 1e-12);
+    }
+  }
+}
+
+TEST(BudgetSampler, WeighsBeyondTheRangeOfDoubles) {
+  // Products of 1000 weights, far below the least double and above the most.
+  for (double scale : {1e-3, 1e3}) {
+    const Toy toy =
+        MakeToy(std::vector<int64_t>(1000, 3), {2, 3, 4}, 3000 * 3, 1);
+    const SearchSpace& space = toy.input.space;
+    const auto sampler =
+        BudgetSampler::Make(space, AllOptions(space), space.budgets[0].limit,
+                            Weights(1000, {scale, 2 * scale, scale}));
+    ASSERT_TRUE(sampler.ok());
+    Rng rng(1);
+    EXPECT_EQ(Cost(space, sampler->Draw(rng), 0), space.budgets[0].limit);
+    for (const std::vector<double>& p : sampler->Marginals()) {
+      EXPECT_NEAR(p[1], 0.5, 1e-3);
+      EXPECT_NEAR(p[0], p[2], 1e-12);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace evopress::search

@@ -41,6 +41,17 @@ std::vector<Case> Cases() {
   guided.candidates = 6;
   guided.samples = {1, 2, 4};
   guided.decision_samples = 4;
+  PolicyGradientOptions policy_gradient;
+  policy_gradient.steps = 6;
+  policy_gradient.draws = 6;
+  policy_gradient.final_samples = 4;
+  SubnetGaOptions subnet_ga;
+  subnet_ga.generations = 6;
+  subnet_ga.population = 8;
+  subnet_ga.parents = 4;
+  subnet_ga.crossovers = 3;
+  subnet_ga.mutation_rate = 0.5;
+  subnet_ga.samples = 2;
   return {{"evopress", evopress, true, 1, "06b5047850778114"},
           {"uniform", UniformOptions{}, false, 1, "27689800cd252b54"},
           {"random", RandomOptions{12, 4, Metric::kKl}, true, 1,
@@ -49,7 +60,11 @@ std::vector<Case> Cases() {
           {"dp", DpOptions{}, false, 1, "c652fc91c1764e76"},
           {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
-          {"guided", guided, false, 2, "a4376ddc5edc2e9e"}};
+          {"guided", guided, false, 2, "a4376ddc5edc2e9e"},
+          {"brute-force", BruteForceOptions{1, Metric::kKl}, false, 1,
+           "15ed95d097e7e995"},
+          {"policy-gradient", policy_gradient, false, 1, "7ddc9de904187fbb"},
+          {"subnet-ga", subnet_ga, true, 1, "e6e3c413d13ca836"}};
 }
 
 // 320 weights at 2.5 bits: spent exactly, in many ways.
@@ -164,8 +179,9 @@ TEST_P(EveryStrategy, SameSeedGivesTheSameHistoryAndOtherSeedsOthers) {
     EXPECT_EQ(first.done.winner, again.done.winner);
     hashes.insert(first.history_hash);
   }
-  const bool random =
-      GetParam().name == "evopress" || GetParam().name == "random";
+  const bool random = std::set<std::string>{"evopress", "random",
+                                            "policy-gradient", "subnet-ga"}
+                          .count(GetParam().name) == 1;
   EXPECT_EQ(hashes.size(), random ? 4u : hashes.size());
 }
 
