@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   RunCommand run;
+  AddPlanCommand(app, run);
   AddSearchCommand(app, run);
   AddSubmitCommand(app, run);
   AddJobsCommand(app, run);

@@ -12,6 +12,7 @@ namespace evopress::client {
 
 using RunCommand = std::function<int()>;
 
+void AddPlanCommand(CLI::App& app, RunCommand& run);
 void AddSearchCommand(CLI::App& app, RunCommand& run);
 void AddSubmitCommand(CLI::App& app, RunCommand& run);
 void AddJobsCommand(CLI::App& app, RunCommand& run);

@@ -49,7 +49,7 @@ std::vector<Case> Cases() {
           {"dp", DpOptions{}, false, 1, "c652fc91c1764e76"},
           {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
-          {"guided", guided, false, 2, "a4376ddc5edc2e9e"}};
+          {"guided", guided, false, 3, "a4376ddc5edc2e9e"}};
 }
 
 // 320 weights at 2.5 bits: spent exactly, in many ways.
