@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/job_text.h"
 #include "client/result_table.h"
 #include "client/space_builder.h"
 #include "client/version.h"
@@ -150,6 +151,10 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
                         {"job", input.job.name()},
                         {"what", input.candidate.name()},
                         {"is_winner", !input.incumbent},
+                        {"job_state", StateName(input.job.state())},
+                        {"stopped_by", StopName(input.job)},
+                        {"reproducible",
+                         !input.incumbent && IsReproducible(input.job)},
                         {"model", ModelJson(spec.model())},
                         {"data", DataJson(spec)},
                         {"strategy", *strategy},
@@ -161,6 +166,7 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
                         {"level_table_sha256", input.job.level_table_sha256()},
                         {"history_hash", input.job.history_hash()},
                         {"rounds", input.job.rounds()},
+                        {"search_tokens", input.job.search_tokens()},
                         {"evaluated_tokens", input.job.evaluated_tokens()},
                         {"budgets", budgets},
                         {"total_costs", CostsJson(input.space, total)},

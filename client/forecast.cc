@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "client/job_text.h"
 #include "client/space_builder.h"
 #include "client/text_table.h"
 #include "proto/conversions.h"
@@ -94,8 +95,7 @@ void ApplyDeadline(const v1::JobSpec& spec, Forecast& forecast) {
   if (!forecast.search_seconds.has_value() || !spec.limits().has_max_time()) {
     return;
   }
-  const double left = static_cast<double>(spec.limits().max_time().seconds()) +
-                      spec.limits().max_time().nanos() / 1e9 -
+  const double left = Seconds(spec.limits().max_time()) -
                       forecast.build_seconds.value_or(0);
   if (*forecast.search_seconds <= left) return;
   const double share = std::max(0.0, left) / *forecast.search_seconds;

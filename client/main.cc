@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   AddEvalCommand(app, run);
   AddCompareCommand(app, run);
   AddExportCommand(app, run);
+  AddReportCommand(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

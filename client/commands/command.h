@@ -22,6 +22,7 @@ void AddLevelsCommand(CLI::App& app, RunCommand& run);
 void AddEvalCommand(CLI::App& app, RunCommand& run);
 void AddCompareCommand(CLI::App& app, RunCommand& run);
 void AddExportCommand(CLI::App& app, RunCommand& run);
+void AddReportCommand(CLI::App& app, RunCommand& run);
 
 }  // namespace evopress::client
 

@@ -15,6 +15,7 @@
 #include "client/forecast.h"
 #include "client/job_flags.h"
 #include "client/job_plan.h"
+#include "client/job_text.h"
 #include "client/level_table.h"
 #include "client/local_service.h"
 #include "client/progress_line.h"
@@ -55,10 +56,6 @@ struct Earlier {
   PresentLevels present;
   ShownRates rates;
 };
-
-double Seconds(const google::protobuf::Duration& duration) {
-  return static_cast<double>(duration.seconds()) + duration.nanos() / 1e9;
-}
 
 absl::StatusOr<Earlier> AskCoordinator(const ConnectionFlags& flags,
                                        const v1::JobSpec& spec,
