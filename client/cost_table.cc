@@ -83,10 +83,9 @@ absl::Status ReadHeader(const std::vector<std::string>& fields,
     } else if (item.first != "constant" ||
                !absl::SimpleAtoi(item.second, &table.constant) ||
                table.constant < 0) {
-      return Wrong(place,
-                   absl::StrCat("\"", field,
-                                "\" is none of kind=NAME, unit=NAME and "
-                                "constant=N with a whole N, 0 or more"));
+      return Wrong(place, absl::StrCat("\"", field,
+                                       "\" is none of kind=NAME, unit=NAME and "
+                                       "constant=N with a whole N, 0 or more"));
     }
   }
   return CheckKind(table, place);
@@ -148,8 +147,7 @@ absl::Status ReadJson(const std::string& bytes, CostTable& table) {
   if (absl::Status s = CheckKind(table, table.path); !s.ok()) return s;
   if (json.contains("constant") &&
       (!ReadInteger(json["constant"], table.constant) || table.constant < 0)) {
-    return Wrong(table.path,
-                 "\"constant\" is not a whole number, 0 or more");
+    return Wrong(table.path, "\"constant\" is not a whole number, 0 or more");
   }
   const auto costs = json.find("costs");
   if (costs == json.end() || !costs->is_array()) {
@@ -213,10 +211,10 @@ class Costs {
       const auto found = entries->find({layer, level});
       if (found != entries->end()) return found->second->cost;
     }
-    return Wrong(table_->path,
-                 absl::StrCat("no ", table_->kind, " for layer ", layer,
-                              " at level ", level, "; add a line \"", layer,
-                              " ", level, " COST\""));
+    return Wrong(
+        table_->path,
+        absl::StrCat("no ", table_->kind, " for layer ", layer, " at level ",
+                     level, "; add a line \"", layer, " ", level, " COST\""));
   }
 
  private:
@@ -227,14 +225,13 @@ class Costs {
   absl::Status Add(const std::string& layer, bool exact,
                    const CostTable::Entry& entry) {
     auto& entries = exact ? exact_ : by_pattern_;
-    const auto [it, added] =
-        entries.try_emplace({layer, entry.level}, &entry);
+    const auto [it, added] = entries.try_emplace({layer, entry.level}, &entry);
     if (added || it->second->cost == entry.cost) return absl::OkStatus();
-    return Wrong(entry.place,
-                 absl::StrCat("costs ", entry.cost, " for layer ", layer,
-                              " at level ", entry.level, ", but ",
-                              it->second->place, " says ", it->second->cost,
-                              "; name the layer in full to decide"));
+    return Wrong(
+        entry.place,
+        absl::StrCat("costs ", entry.cost, " for layer ", layer, " at level ",
+                     entry.level, ", but ", it->second->place, " says ",
+                     it->second->cost, "; name the layer in full to decide"));
   }
 
   const CostTable* table_;
@@ -270,8 +267,8 @@ absl::StatusOr<std::vector<CostTable>> ReadCostTables(
 }
 
 absl::Status AddCostKind(const CostTable& table, search::SearchSpace& space) {
-  if (std::count(space.cost_kinds.begin(), space.cost_kinds.end(),
-                 table.kind) > 0) {
+  if (std::count(space.cost_kinds.begin(), space.cost_kinds.end(), table.kind) >
+      0) {
     return Wrong(table.path, absl::StrCat("the kind \"", table.kind,
                                           "\" is there already; call it "
                                           "something else"));
@@ -288,10 +285,10 @@ absl::Status AddCostKind(const CostTable& table, search::SearchSpace& space) {
         auto cost = costs->Of(layer, level.name);
         if (!cost.ok()) return cost.status();
         if (__builtin_add_overflow(total, *cost, &total)) {
-          return Wrong(table.path,
-                       absl::StrCat("the ", table.kind, " of unit ", unit.name,
-                                    " at level ", level.name,
-                                    " exceeds 64 bits"));
+          return Wrong(
+              table.path,
+              absl::StrCat("the ", table.kind, " of unit ", unit.name,
+                           " at level ", level.name, " exceeds 64 bits"));
         }
       }
       level.costs.push_back(total);

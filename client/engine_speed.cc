@@ -125,8 +125,8 @@ class SpeedRun {
     options.threads = options_.threads;
     options.memory_bytes = options_.memory_bytes;
     auto seconds = Seconds([&] {
-      auto opened = worker::OpenEvaluatorProcess(
-          options_.evaluator_binary, options_.model_path, options);
+      auto opened = worker::OpenEvaluatorProcess(options_.evaluator_binary,
+                                                 options_.model_path, options);
       if (!opened.ok()) return opened.status();
       evaluator_ = *std::move(opened);
       return absl::OkStatus();
@@ -153,9 +153,9 @@ class SpeedRun {
     }
     auto compressor = quant::FindCompressor("rtn");
     if (!compressor.ok()) return compressor.status();
-    auto made = (*compressor)
-                    ->Compress({layer.name, layer.shape, weight, nullptr},
-                               levels);
+    auto made =
+        (*compressor)
+            ->Compress({layer.name, layer.shape, weight, nullptr}, levels);
     if (!made.ok()) return made.status();
     std::vector<worker::WeightChoice> choices(kChoices);
     for (int i = 0; i < kChoices; ++i) {
@@ -223,9 +223,9 @@ class SpeedRun {
     const double whole = *all_blocks / (kChoices * tokens);
     // The runs differ by what is shared: all blocks but the last.
     const double shared = (kChoices - 1) * tokens * (blocks - 1) / blocks;
-    speed_.block = shared > 0 ? std::clamp((*all_blocks - *one_block) / shared,
-                                           0.0, whole)
-                              : whole;
+    speed_.block =
+        shared > 0 ? std::clamp((*all_blocks - *one_block) / shared, 0.0, whole)
+                   : whole;
     speed_.loss = whole - speed_.block;
     speed_.reference = std::max(0.0, (*first - *all_blocks) / tokens);
     return absl::OkStatus();
@@ -244,11 +244,10 @@ class SpeedRun {
     }
     // The smallest layers of the first block.
     std::vector<Layer> layers = blocks_.begin()->second;
-    std::stable_sort(layers.begin(), layers.end(),
-                     [](const Layer& a, const Layer& b) {
-                       return a.shape.rows * a.shape.cols <
-                              b.shape.rows * b.shape.cols;
-                     });
+    std::stable_sort(
+        layers.begin(), layers.end(), [](const Layer& a, const Layer& b) {
+          return a.shape.rows * a.shape.cols < b.shape.rows * b.shape.cols;
+        });
     int64_t weights = 0;
     size_t count = 0;
     while (count < layers.size() && weights < kCompressedWeights) {

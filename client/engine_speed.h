@@ -22,16 +22,16 @@ namespace evopress::client {
 // Seconds with all threads.
 struct EngineSpeed {
   std::string numeric_class;
-  double open = 0;             // start of the engine
-  double block = 0;            // a token through all blocks
-  double loss = 0;             // a token of one assignment compared
-  double reference = 0;        // a token of the reference
-  double capture_token = 0;    // a token of statistics, all layers
-  double capture_fixed = 0;    // whatever their number
-  double compress = 0;         // all levels of all layers
+  double open = 0;               // start of the engine
+  double block = 0;              // a token through all blocks
+  double loss = 0;               // a token of one assignment compared
+  double reference = 0;          // a token of the reference
+  double capture_token = 0;      // a token of statistics, all layers
+  double capture_fixed = 0;      // whatever their number
+  double compress = 0;           // all levels of all layers
   int64_t peak_bytes = 0;        // of the engine's process in this run
   int64_t statistics_bytes = 0;  // of all layers
-  double spent = 0;            // on this measurement
+  double spent = 0;              // on this measurement
 };
 
 struct EngineSpeedOptions {

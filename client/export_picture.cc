@@ -129,13 +129,13 @@ std::string DrawAssignment(const search::SearchSpace& space,
     const std::string label =
         grid.blocks[c] == kNoBlock ? "other" : absl::StrCat(grid.blocks[c]);
     absl::StrAppend(&svg, SvgText(kLeft + kCell * (c + 0.5), kTop - 8, "middle",
-                               "#555555", 10, label));
+                                  "#555555", 10, label));
   }
   for (size_t r = 0; r < grid.rows.size(); ++r) {
     const auto name = absl::StripPrefix(
         absl::StripPrefix(grid.rows[r], "self_attn."), "mlp.");
     absl::StrAppend(&svg, SvgText(kLeft - 8, kTop + kCell * (r + 0.66), "end",
-                               "#333333", 11, std::string(name)));
+                                  "#333333", 11, std::string(name)));
   }
   for (const Cell& cell : grid.cells) {
     const size_t column =
@@ -153,8 +153,8 @@ std::string DrawAssignment(const search::SearchSpace& space,
         kCell - 2, kCell - 2, HeatColor(share));
     absl::StrAppend(&svg,
                     SvgText(x + kCell / 2.0, y + kCell * 0.66, "middle",
-                         share > 0.45 ? "white" : "#102a52", 10,
-                         absl::StrFormat("%.3g", cell.bits)),
+                            share > 0.45 ? "white" : "#102a52", 10,
+                            absl::StrFormat("%.3g", cell.bits)),
                     "</g>\n");
   }
   absl::StrAppend(&svg, "</svg>\n");

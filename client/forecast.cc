@@ -35,8 +35,7 @@ std::optional<double> BitsPerWeight(const search::SearchSpace& space,
                                     const search::Budget& budget) {
   const int64_t weights = TotalWeights(space);
   if (!IsBits(budget.kind) || weights == 0) return std::nullopt;
-  return static_cast<double>(budget.limit -
-                             space.constant_costs[budget.kind]) /
+  return static_cast<double>(budget.limit - space.constant_costs[budget.kind]) /
          static_cast<double>(weights);
 }
 
@@ -95,14 +94,14 @@ void ApplyDeadline(const v1::JobSpec& spec, Forecast& forecast) {
   if (!forecast.search_seconds.has_value() || !spec.limits().has_max_time()) {
     return;
   }
-  const double left = Seconds(spec.limits().max_time()) -
-                      forecast.build_seconds.value_or(0);
+  const double left =
+      Seconds(spec.limits().max_time()) - forecast.build_seconds.value_or(0);
   if (*forecast.search_seconds <= left) return;
   const double share = std::max(0.0, left) / *forecast.search_seconds;
   forecast.ends_at_deadline = true;
   forecast.search_seconds = std::max(0.0, left);
-  forecast.search_tokens = static_cast<int64_t>(
-      share * static_cast<double>(forecast.search_tokens));
+  forecast.search_tokens =
+      static_cast<int64_t>(share * static_cast<double>(forecast.search_tokens));
 }
 
 std::string Minutes(const std::optional<double>& seconds) {
@@ -159,9 +158,9 @@ absl::StatusOr<Forecast> ForecastWork(const JobPlan& plan,
     forecast.most_tokens = std::min(forecast.most_tokens, limit);
     forecast.least_tokens = std::min(forecast.least_tokens, limit);
   }
-  forecast.search_tokens = std::llround(
-      std::sqrt(static_cast<double>(forecast.least_tokens)) *
-      std::sqrt(static_cast<double>(forecast.most_tokens)));
+  forecast.search_tokens =
+      std::llround(std::sqrt(static_cast<double>(forecast.least_tokens)) *
+                   std::sqrt(static_cast<double>(forecast.most_tokens)));
   for (const TaskWork& task : ReportWork(plan.spec)) {
     forecast.report_tokens += task.tokens;
   }
@@ -173,11 +172,11 @@ absl::StatusOr<Forecast> ForecastWork(const JobPlan& plan,
       forecast.levels += layers;
       const int64_t bytes = (level.costs[kStoredBits] + 7) / 8;
       forecast.level_bytes += bytes;
-      const int64_t there = std::count_if(
-          unit.layers.begin(), unit.layers.end(),
-          [&](const std::string& layer) {
-            return present.contains({layer, level.name});
-          });
+      const int64_t there =
+          std::count_if(unit.layers.begin(), unit.layers.end(),
+                        [&](const std::string& layer) {
+                          return present.contains({layer, level.name});
+                        });
       forecast.levels_present += there;
       if (there < layers) forecast.missing_level_bytes += bytes;
     }
@@ -242,8 +241,8 @@ absl::Status AddTimes(const JobPlan& plan, const EngineSpeed& speed,
       speed.numeric_class.find("bf16") != std::string::npos ? 2 : 4;
   int64_t prepared = 0;
   for (const search::Unit& unit : plan.space.units) {
-    prepared += unit.weights * weight_bytes *
-                static_cast<int64_t>(unit.menu.size());
+    prepared +=
+        unit.weights * weight_bytes * static_cast<int64_t>(unit.menu.size());
   }
   const int64_t searching =
       workers * speed.peak_bytes + std::min(prepared, memory_bytes);
@@ -274,14 +273,15 @@ void AddTimes(const JobPlan& plan, const ShownRates& rates,
     forecast.build_seconds =
         static_cast<double>(missing) / rates.levels_per_second;
   }
-  forecast.search_seconds = static_cast<double>(forecast.search_tokens) /
-                            rates.tokens_per_second;
-  forecast.report_seconds = static_cast<double>(forecast.report_tokens) /
-                            rates.tokens_per_second;
+  forecast.search_seconds =
+      static_cast<double>(forecast.search_tokens) / rates.tokens_per_second;
+  forecast.report_seconds =
+      static_cast<double>(forecast.report_tokens) / rates.tokens_per_second;
   forecast.basis = absl::StrCat(
       "what the workers of this server have shown in ", rates.jobs,
-      rates.jobs == 1 ? " job" : " jobs", " on this model: ",
-      FormatCount(std::llround(rates.tokens_per_second)), " tokens/s",
+      rates.jobs == 1 ? " job" : " jobs",
+      " on this model: ", FormatCount(std::llround(rates.tokens_per_second)),
+      " tokens/s",
       forecast.build_seconds.has_value()
           ? ""
           : "; they have built no levels, so that time is missing");
@@ -302,20 +302,19 @@ std::string FormatReach(const Reach& reach) {
          bytes ? search::FormatSize((range.min + 7) / 8) : "",
          bytes ? search::FormatSize((range.max + 7) / 8) : ""});
   }
-  std::string text = absl::StrCat(
-      "Reachable with this menu (per weight of the ",
-      FormatCount(reach.weights), " of the searched layers):\n",
-      ranges.Format());
+  std::string text =
+      absl::StrCat("Reachable with this menu (per weight of the ",
+                   FormatCount(reach.weights), " of the searched layers):\n",
+                   ranges.Format());
   if (!reach.budgets.empty()) {
     TextTable budgets({"budget", ">limit", ">per weight", "holds"});
     for (size_t b = 0; b < reach.budgets.size(); ++b) {
       const search::Budget& budget = reach.budgets[b];
-      budgets.AddRow(
-          {reach.kinds[budget.kind], FormatCount(budget.limit),
-           IsBits(budget.kind)
-               ? search::FormatBitsPerWeight(budget.limit, reach.weights)
-               : "",
-           reach.holds[b] ? "yes" : "NO"});
+      budgets.AddRow({reach.kinds[budget.kind], FormatCount(budget.limit),
+                      IsBits(budget.kind) ? search::FormatBitsPerWeight(
+                                                budget.limit, reach.weights)
+                                          : "",
+                      reach.holds[b] ? "yes" : "NO"});
     }
     absl::StrAppend(&text, "\n", budgets.Format());
   }
@@ -332,8 +331,7 @@ std::string FormatForecast(const Forecast& forecast) {
                 missing > 0 ? FormatCount(forecast.statistics_tokens) : "0",
                 missing > 0 ? Minutes(forecast.build_seconds) : "present",
                 absl::StrCat(FormatCount(missing), " of ",
-                             FormatCount(forecast.levels),
-                             " levels to make")});
+                             FormatCount(forecast.levels), " levels to make")});
   table.AddRow(
       {"search", FormatCount(forecast.search_tokens),
        Minutes(forecast.search_seconds),
@@ -353,9 +351,8 @@ std::string FormatForecast(const Forecast& forecast) {
   std::string text = absl::StrCat(
       table.Format(), "Times are ", forecast.basis,
       ".\nDisk: ", FormatCount(forecast.missing_level_bytes), " bytes (",
-      search::FormatSize(forecast.missing_level_bytes),
-      ") of new levels, ", search::FormatSize(forecast.level_bytes),
-      " in all.");
+      search::FormatSize(forecast.missing_level_bytes), ") of new levels, ",
+      search::FormatSize(forecast.level_bytes), " in all.");
   if (forecast.memory_bytes > 0) {
     absl::StrAppend(&text, "\nMemory: about ",
                     search::FormatSize(forecast.memory_bytes),

@@ -23,12 +23,12 @@ inline constexpr double kHighBits = 4;
 
 // What the menu can reach and what the budgets ask.
 struct Reach {
-  int64_t weights = 0;                         // of the searched layers
-  std::vector<std::string> kinds;              // of cost
-  std::vector<search::CostRange> ranges;       // of each kind
-  std::vector<search::Budget> budgets;         // as asked
-  std::vector<bool> holds;                     // each by itself
-  std::string unreachable;                     // why not all at once; or empty
+  int64_t weights = 0;                    // of the searched layers
+  std::vector<std::string> kinds;         // of cost
+  std::vector<search::CostRange> ranges;  // of each kind
+  std::vector<search::Budget> budgets;    // as asked
+  std::vector<bool> holds;                // each by itself
+  std::string unreachable;                // why not all at once; or empty
   // Why a search is unlikely to gain anything over plain solutions, with the
   // rule by which that is said; or empty.
   std::string gain_unlikely;
@@ -50,7 +50,7 @@ struct Forecast {
 
   int64_t levels = 0;  // that need a blob, over all layers
   int64_t levels_present = 0;
-  int64_t level_bytes = 0;         // of all
+  int64_t level_bytes = 0;          // of all
   int64_t missing_level_bytes = 0;  // still to be stored
 
   // Absent if nobody knows how fast the workers are.

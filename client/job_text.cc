@@ -88,11 +88,11 @@ std::string JobText(const v1::Job& job, bool bold) {
   absl::StrAppend(&text, "  rounds         ", job.rounds(), ", ",
                   FormatCount(job.evaluated_tokens()),
                   " tokens measured\n  time           ",
-                  absl::FormatDuration(absl::Seconds(
-                      std::llround(Seconds(job.build_time())))),
+                  absl::FormatDuration(
+                      absl::Seconds(std::llround(Seconds(job.build_time())))),
                   " building, ",
-                  absl::FormatDuration(absl::Seconds(
-                      std::llround(Seconds(job.measure_time())))),
+                  absl::FormatDuration(
+                      absl::Seconds(std::llround(Seconds(job.measure_time())))),
                   " measuring\n");
   if (job.has_incumbent() && std::isfinite(job.incumbent().fitness())) {
     absl::StrAppend(&text, "  incumbent      fitness ",

@@ -46,9 +46,20 @@ class LogScale {
   double Share(double value) const {
     return std::log(value / low_) / std::log(high_ / low_);
   }
-  // 1, 2 and 5 times the powers of ten.
+  // 1, 2 and 5 times the powers of ten; of a short range, the numbers of three
+  // digits at about every fourth of it.
   std::vector<double> Ticks() const {
     std::vector<double> ticks;
+    if (high_ < 5 * low_) {
+      const double unit =
+          std::pow(10, std::floor(std::log10((high_ - low_) / 4)));
+      const double step = unit * std::ceil((high_ - low_) / 4 / unit);
+      for (double tick = std::ceil(low_ / step) * step; tick <= high_;
+           tick += step) {
+        ticks.push_back(tick);
+      }
+      return ticks;
+    }
     for (double power = std::pow(10, std::floor(std::log10(low_)));
          power <= high_; power *= 10) {
       for (double digit : {1, 2, 5}) {
@@ -129,13 +140,13 @@ std::string DrawSearch(const SearchStory& story, const ResultTable& results) {
                             absl::StrFormat("%g", tick)));
   }
   for (int64_t tick : TokenTicks(tokens)) {
-    absl::StrAppend(&svg,
-                    SvgLine(x(tick), kTop, x(tick), floor, kGrid, 1),
+    absl::StrAppend(&svg, SvgLine(x(tick), kTop, x(tick), floor, kGrid, 1),
                     SvgText(x(tick), floor + 18, "middle", "#555555", 11,
                             ShortCount(tick)));
   }
-  absl::StrAppend(&svg, SvgText(kLeft + plot / 2, kHeight - 8, "middle", kDark,
-                                12, "tokens asked for"),
+  absl::StrAppend(&svg,
+                  SvgText(kLeft + plot / 2, kHeight - 8, "middle", kDark, 12,
+                          "tokens asked for"),
                   SvgText(kLeft, kTop - 6, "start", kDark, 12,
                           story.metric + ", nats per token"));
   // One path of dots for all candidates keeps large searches small.
@@ -145,11 +156,16 @@ std::string DrawSearch(const SearchStory& story, const ResultTable& results) {
   for (const StoryRound& round : story.rounds) {
     const double at = x(round.tokens);
     for (double loss : round.losses) {
-      if (Drawable(loss)) absl::StrAppendFormat(&dots, "M%.1f %.1fh0", at, y(loss));
+      if (Drawable(loss))
+        absl::StrAppendFormat(&dots, "M%.1f %.1fh0", at, y(loss));
     }
     if (!round.incumbent.has_value() || !Drawable(*round.incumbent)) continue;
-    absl::StrAppendFormat(&line, "%s%.1f %.1f", line.empty() ? "M" : "L", at,
-                          y(*round.incumbent));
+    const double level = y(*round.incumbent);
+    if (line.empty()) {
+      absl::StrAppendFormat(&line, "M%.1f %.1f", at, level);
+    } else {  // what was best before held until now
+      absl::StrAppendFormat(&line, "H%.1fV%.1f", at, level);
+    }
     if (round.changed) {
       absl::StrAppendFormat(
           &changes,
@@ -183,9 +199,9 @@ std::string DrawSearch(const SearchStory& story, const ResultTable& results) {
         continue;
       }
       const double at = y(domain.kl->mean);
-      absl::StrAppend(
-          &svg, SvgLine(kLeft + plot, at, kLeft + plot + 12, at,
-                        row.name == "winner" ? kAccepted : kDark, 2));
+      absl::StrAppend(&svg,
+                      SvgLine(kLeft + plot, at, kLeft + plot + 12, at,
+                              row.name == "winner" ? kAccepted : kDark, 2));
       labels.push_back({at, absl::StrCat(row.name, ", ", domain.domain)});
     }
   }
@@ -240,9 +256,10 @@ std::string DrawResults(const ResultTable& results) {
                     SvgText(x(tick), height + 16, "middle", "#555555", 11,
                             absl::StrFormat("%g", tick)));
   }
-  absl::StrAppend(&svg, SvgText(left + plot / 2, height + 36, "middle", kDark,
-                                12, "held-out KL ± standard error, nats per "
-                                    "token"));
+  absl::StrAppend(&svg,
+                  SvgText(left + plot / 2, height + 36, "middle", kDark, 12,
+                          "held-out KL ± standard error, nats per "
+                          "token"));
   for (size_t i = 0; i < marks.size(); ++i) {
     const Mark& mark = marks[i];
     const double y = kTop + kRowHeight * (static_cast<double>(i) + 0.5);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -108,9 +110,8 @@ std::string Results(const ResultTable& table) {
     for (const DomainResult& domain : row.domains) {
       std::vector<std::string> cells = {
           domain.domain, row.name, WithError(domain.kl),
-          domain.nll.has_value()
-              ? FormatFixed(std::exp(domain.nll->mean), 3)
-              : "-"};
+          domain.nll.has_value() ? FormatFixed(std::exp(domain.nll->mean), 3)
+                                 : "-"};
       if (!table.baseline.empty()) cells.push_back(WithRange(domain.kl_ratio));
       html.AddRow(cells, row.name == "winner");
       any = true;
@@ -121,8 +122,8 @@ std::string Results(const ResultTable& table) {
 }
 
 std::string Costs(const ExportInput& input) {
-  HtmlTable html({"cost", ">total", ">per weight", ">budget", ">unspent",
-                  ">spent"});
+  HtmlTable html(
+      {"cost", ">total", ">per weight", ">budget", ">unspent", ">spent"});
   const search::SearchSpace& space = input.space;
   const int64_t weights = TotalWeights(space);
   for (size_t k = 0; k < space.cost_kinds.size(); ++k) {
@@ -177,9 +178,9 @@ std::string Rounds(const SearchStory& story) {
   }
   return absl::StrCat(
       story.replayed
-          ? absl::StrCat("<p>The strategy, made anew and told these rounds, "
-                         "asks for each of them: the search is what it says it "
-                         "is. The incumbent changed in ",
+          ? absl::StrCat("<p>Checked by replay: the strategy, told these "
+                         "results, asks for exactly these rounds. The "
+                         "incumbent changed in ",
                          changes, " of ", story.rounds.size(), " rounds.</p>\n")
           : "<p>The strategy of this program asks for other rounds than the "
             "journal holds (another version?), so incumbents are unknown.</p>"
@@ -200,12 +201,10 @@ absl::StatusOr<std::string> Provenance(const ExportInput& input) {
   html.AddRow({"numeric class", job.numeric_class()});
   html.AddRow({"history hash", job.history_hash()});
   html.AddRow({"assignment hash", search::Hash(input.assignment)});
-  html.AddRow(
-      {"created", absl::StrCat(TimeText(job.create_time()), " UTC")});
-  html.AddRow({"time",
-               absl::StrFormat("%.1f s building, %.1f s measuring",
-                               Seconds(job.build_time()),
-                               Seconds(job.measure_time()))});
+  html.AddRow({"created", absl::StrCat(TimeText(job.create_time()), " UTC")});
+  html.AddRow({"time", absl::StrFormat("%.1f s building, %.1f s measuring",
+                                       Seconds(job.build_time()),
+                                       Seconds(job.measure_time()))});
   for (const auto& [key, value] : job.spec().labels()) {
     html.AddRow({key, value});
   }

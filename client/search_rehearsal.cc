@@ -78,8 +78,8 @@ class WorkCounter {
       blocks.insert(first);
     }
     for (int& block : block_of_unit_) {
-      block = static_cast<int>(
-          std::distance(blocks.begin(), blocks.find(block)));
+      block =
+          static_cast<int>(std::distance(blocks.begin(), blocks.find(block)));
     }
     blocks_ = static_cast<int>(blocks.size());
   }
@@ -109,9 +109,9 @@ class WorkCounter {
     // Assignments are sorted: each shares most with the one before it.
     double passes = 0;
     for (int a = 0; a < task.assignments_size(); ++a) {
-      const int shared = a == 0 ? 0
-                                : SharedBlocks(task.assignments(a - 1),
-                                               task.assignments(a));
+      const int shared =
+          a == 0 ? 0
+                 : SharedBlocks(task.assignments(a - 1), task.assignments(a));
       passes += static_cast<double>(blocks_ - shared) / blocks_;
     }
     work.block_tokens = passes * static_cast<double>(tokens);
@@ -157,8 +157,7 @@ absl::StatusOr<Rehearsal> RehearseSearch(search::StrategyInput input,
     const std::vector<TaskWork>& work =
         rehearsal.rounds.emplace_back(counter.Count(*round));
     for (const TaskWork& task : work) rehearsal.tokens += task.tokens;
-    const search::RoundResults results =
-        search::MeasureRound(*round, measure);
+    const search::RoundResults results = search::MeasureRound(*round, measure);
     counting += absl::Now() - asked;
     step = (*strategy)->Tell(results);
   }

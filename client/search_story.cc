@@ -1,5 +1,6 @@
 #include "client/search_story.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 

@@ -70,9 +70,9 @@ absl::Status ValidateLimits(const v1::Limits& limits,
                             search::Strategy& strategy, int64_t sample_tokens) {
   if (limits.max_tokens() < 0 || limits.max_time().seconds() < 0 ||
       limits.max_time().nanos() < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "max_tokens=", limits.max_tokens(), " and max_time=",
-        limits.max_time().seconds(), " s must not be negative"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens=", limits.max_tokens(), " and max_time=",
+                     limits.max_time().seconds(), " s must not be negative"));
   }
   if (limits.max_tokens() == 0) return absl::OkStatus();
   const absl::StatusOr<search::Step> step = strategy.Start();
@@ -483,10 +483,9 @@ absl::Status Validate(const v1::JobSpec& spec) {
   input.space = *std::move(space);
   auto strategy = search::MakeStrategy(std::move(input), *options);
   if (!strategy.ok()) return In("strategy", strategy.status());
-  return In("limits", ValidateLimits(spec.limits(), **strategy,
-                                     search_set == nullptr
-                                         ? 0
-                                         : search_set->length()));
+  return In("limits",
+            ValidateLimits(spec.limits(), **strategy,
+                           search_set == nullptr ? 0 : search_set->length()));
 }
 
 }  // namespace evopress::proto

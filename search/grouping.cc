@@ -46,8 +46,7 @@ absl::Status CheckPattern(const std::string& pattern) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "pattern \"", pattern, "\" has more than ", kMaxWildcards,
-      " wildcards"));
+      "pattern \"", pattern, "\" has more than ", kMaxWildcards, " wildcards"));
 }
 
 std::optional<std::vector<std::string>> Match(const std::string& pattern,

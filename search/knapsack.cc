@@ -22,9 +22,10 @@ constexpr int kBisections = 16;
 constexpr int kSweeps = 8;
 
 // The least penalty within one limit of the steering kind.
-absl::StatusOr<Assignment> Solve(
-    const SearchSpace& space, const Options& options, int64_t limit,
-    const Penalties& penalties, int64_t max_cells) {
+absl::StatusOr<Assignment> Solve(const SearchSpace& space,
+                                 const Options& options, int64_t limit,
+                                 const Penalties& penalties,
+                                 int64_t max_cells) {
   const int64_t cells_per_column =
       static_cast<int64_t>(space.units.size()) + kRowCells;
   const absl::StatusOr<CostGrid> grid =
@@ -143,9 +144,8 @@ class PricedKnapsack {
       for (size_t l = 0; l < priced[u].size(); ++l) {
         for (size_t b = 1; b < prices_.size(); ++b) {
           const int kind = space_.budgets[b].kind;
-          priced[u][l] +=
-              prices_[b] *
-              static_cast<double>(space_.units[u].menu[l].costs[kind]);
+          priced[u][l] += prices_[b] * static_cast<double>(
+                                           space_.units[u].menu[l].costs[kind]);
         }
       }
     }
@@ -154,14 +154,12 @@ class PricedKnapsack {
 
   // Brings the price of one budget to about the least at which it holds.
   absl::Status Raise(size_t budget) {
-    const CostRange costs =
-        ReachableCosts(space_, space_.budgets[budget].kind);
+    const CostRange costs = ReachableCosts(space_, space_.budgets[budget].kind);
     const double range = Range(penalties_);
     double low = prices_[budget];
-    double high =
-        std::max(2 * low, (range > 0 ? range : 1.0) /
-                              static_cast<double>(
-                                  std::max<int64_t>(1, costs.max - costs.min)));
+    double high = std::max(2 * low, (range > 0 ? range : 1.0) /
+                                        static_cast<double>(std::max<int64_t>(
+                                            1, costs.max - costs.min)));
     const auto holds_at = [&](double price) -> absl::StatusOr<bool> {
       prices_[budget] = price;
       auto found = SolveAtPrices();
@@ -173,12 +171,12 @@ class PricedKnapsack {
       if (!holds.ok()) return holds.status();
       if (*holds) break;
       if (i < kDoublings) continue;
-      return absl::FailedPreconditionError(absl::StrCat(
-          "no assignment within ", space_.budgets[0].limit, " ",
-          space_.cost_kinds[space_.budgets[0].kind], " costs at most ",
-          space_.budgets[budget].limit, " ",
-          space_.cost_kinds[space_.budgets[budget].kind],
-          "; raise one of the budgets"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("no assignment within ", space_.budgets[0].limit, " ",
+                       space_.cost_kinds[space_.budgets[0].kind],
+                       " costs at most ", space_.budgets[budget].limit, " ",
+                       space_.cost_kinds[space_.budgets[budget].kind],
+                       "; raise one of the budgets"));
     }
     for (int i = 0; i < kBisections; ++i) {
       const double middle = (low + high) / 2;

@@ -342,10 +342,11 @@ absl::Status JobRunner::TakeStep(search::Step step) {
 absl::Status JobRunner::StopSearch(v1::Job::Stop reason) {
   const auto incumbent = strategy_->incumbent();
   if (!incumbent.has_value()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "max_tokens=", spec_.limits().max_tokens(), " stops the search after ",
-        outcome_.search_tokens(), " tokens, when it has found nothing yet; "
-        "raise it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("max_tokens=", spec_.limits().max_tokens(),
+                     " stops the search after ", outcome_.search_tokens(),
+                     " tokens, when it has found nothing yet; "
+                     "raise it"));
   }
   withdrawn_.insert(withdrawn_.end(), pending_.begin(), pending_.end());
   pending_.clear();

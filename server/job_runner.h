@@ -64,8 +64,9 @@ class JobRunner {
   bool Overdue() const;
 
   // One step forward, if nothing is pending or the time is over. Returns true
-  // if another step may be possible at once. ResourceExhausted and Unavailable: the journal could
-  // not be written, make the runner anew later. Other errors fail the job.
+  // if another step may be possible at once. ResourceExhausted and Unavailable:
+  // the journal could not be written, make the runner anew later. Other errors
+  // fail the job.
   absl::StatusOr<bool> Advance(absl::Time now);
 
   // Tasks to lease, new since the last call; all journaled before.

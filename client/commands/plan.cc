@@ -121,18 +121,18 @@ absl::Status ForecastHere(const PlanFlags& flags, const JobPlan& plan,
   if (!speed.ok()) return speed.status();
 
   ConnectionFlags connection;
-  connection.data_dir = flags.local.data_dir.empty() ? DefaultDataDir()
-                                                     : flags.local.data_dir;
+  connection.data_dir =
+      flags.local.data_dir.empty() ? DefaultDataDir() : flags.local.data_dir;
   PresentLevels present;
   std::error_code error;
   if (std::filesystem::exists(connection.data_dir + "/journal.sqlite", error)) {
-    auto earlier =
-        AskCoordinator(connection, plan.spec, speed->numeric_class);
+    auto earlier = AskCoordinator(connection, plan.spec, speed->numeric_class);
     if (earlier.ok()) {
       present = std::move(earlier->present);
     } else {
-      warnings.push_back(absl::StrCat("it is not known which levels are there: ",
-                                      earlier.status().message()));
+      warnings.push_back(
+          absl::StrCat("it is not known which levels are there: ",
+                       earlier.status().message()));
     }
   }
   auto work = ForecastWork(plan, present);

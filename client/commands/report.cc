@@ -42,7 +42,8 @@ absl::Status RunReport(const ReportFlags& flags) {
   if (!story.ok()) return story.status();
   auto html = WriteReport(*input, *story);
   if (!html.ok()) return html.status();
-  if (absl::Status s = quant::WriteFileAtomically(flags.out, {*html}); !s.ok()) {
+  if (absl::Status s = quant::WriteFileAtomically(flags.out, {*html});
+      !s.ok()) {
     return s;
   }
   if (flags.json) {

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-
 #include "search/budget_sampler.h"
 #include "search/greedy.h"
 #include "search/weighted_dp.h"
@@ -161,7 +160,8 @@ TEST(SolveKnapsack, WithManyUnitsASecondBudgetCostsLittleBeyondTheOptimum) {
             absl::StrCat(1000000 + levels[l].first, "-", l);
       }
       std::sort(levels.begin(), levels.end());
-      for (size_t l = 0; l < levels.size(); ++l) errors[u][l] = levels[l].second;
+      for (size_t l = 0; l < levels.size(); ++l)
+        errors[u][l] = levels[l].second;
     }
     SortMenus(second);
     const auto exact = SolveKnapsack(second, errors);

@@ -107,8 +107,8 @@ class Bench {
               absl::StrCat(levels, "/", work.data().sha256(), "/", sequence));
         }
       }
-      answered_tokens += int64_t{result.evaluate().sums_size()} *
-                         work.data().length();
+      answered_tokens +=
+          int64_t{result.evaluate().sums_size()} * work.data().length();
     }
     EXPECT_TRUE(runner.CheckResult(task, result).ok());
     JournalBatch batch;
