@@ -331,6 +331,7 @@ absl::Status JobRunner::TakeStep(search::Step step) {
       return StopSearch(v1::Job::MAX_TOKENS);
     }
     outcome_.set_search_tokens(outcome_.search_tokens() + tokens);
+    UpdateRecord();
     return BeginRound(*round);
   }
   done_ = std::get<search::Done>(std::move(step));
@@ -429,7 +430,6 @@ absl::Status JobRunner::BeginRound(const search::Round& round) {
     for (const std::string& key : wanted_[0].keys) {
       row_.known.push_back(values_.count(key) != 0 ? '1' : '0');
     }
-    UpdateRecord();
     JournalBatch batch;
     batch.rounds.push_back(row_);
     batch.jobs.push_back(record_);
