@@ -21,6 +21,8 @@
 #include "search/assignment_text.h"
 #include "search/digest.h"
 #include "search/level_name.h"
+#include "search/mutation.h"
+#include "search/start_point.h"
 
 namespace evopress::client {
 namespace {
@@ -43,6 +45,15 @@ absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
     if ((*compressor)->needs_gram()) return true;
   }
   return false;
+}
+
+// True if a search by level switches could leave its start.
+bool CanTrade(const search::SearchSpace& space) {
+  auto starts = search::StartCandidates(space, /*count=*/1, /*seed=*/0);
+  if (!starts.ok()) return false;
+  return !search::Offspring(space, starts->front(), /*count=*/1,
+                            /*max_switches=*/1, /*seed=*/0, /*round=*/0)
+              .empty();
 }
 
 // The same command finds its job again, unless the strategy has changed since.
@@ -223,6 +234,13 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
         absl::ToInt64Nanoseconds(absl::Hours(flags.max_hours));
     limit.set_seconds(nanoseconds / 1'000'000'000);
     limit.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
+  }
+  if (flags.strategy.strategy == "evopress" && !CanTrade(plan->space)) {
+    plan->warnings.push_back(absl::StrCat(
+        "evopress trades equal amounts of the first budget's cost, ",
+        plan->space.cost_kinds[search::SteeringKind(plan->space)],
+        ", and here no two layers can: it will find nothing new; name a budget "
+        "in bits first (--target-bits) or use --strategy guided"));
   }
   if (auto uniform = FindUniformBaseline(plan->space); uniform.has_value()) {
     auto& named = *spec.add_report();

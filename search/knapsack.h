@@ -5,12 +5,12 @@
 //
 // Exact in integers on a CostGrid; if that had to be rounded to buckets, the
 // result still never exceeds the budget but may be slightly worse than the
-// optimum. Ties go to cheaper levels of later units: the result is the same on
+// optimum; single units then take up what rounding has left. Ties go to cheaper levels of later units: the result is the same on
 // every machine.
 //
 // Further budgets get prices (Lagrange multipliers, by bisection, one budget at
 // a time) that are added to the penalties until the programme's optimum meets
-// them; single units then take up what is left. The result meets all budgets
+// them; single units again take up what is left. The result meets all budgets
 // exactly; it may miss the optimum by about what one unit's choice is worth.
 #ifndef EVOPRESS_SEARCH_KNAPSACK_H_
 #define EVOPRESS_SEARCH_KNAPSACK_H_

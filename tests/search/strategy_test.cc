@@ -46,8 +46,8 @@ std::vector<Case> Cases() {
           {"random", RandomOptions{12, 4, Metric::kKl}, true, 1,
            "3655ce0945e3b41e"},
           {"greedy", GreedyOptions{}, false, 1, "26e76f5017957ee3"},
-          {"dp", DpOptions{}, false, 1, "c652fc91c1764e76"},
-          {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
+          {"dp", DpOptions{}, false, 2, "c652fc91c1764e76"},
+          {"weighted-dp", WeightedDpOptions{}, false, 2, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
           {"guided", guided, false, 3, "a4376ddc5edc2e9e"}};
 }
