@@ -68,12 +68,8 @@ absl::StatusOr<std::vector<Assignment>> StartCandidates(
     }
   }
   if (!candidates.empty()) return candidates;
-  // Random ones break another budget: a uniform one is better than none.
-  absl::StatusOr<UniformAssignment> uniform = DearestUniform(space);
-  if (uniform.ok()) {
-    return std::vector<Assignment>{std::move(uniform->assignment)};
-  }
-  // What spends the most of the steering budget that the others let it.
+  // Random ones break another budget: what spends the most of the steering
+  // budget that the others let it.
   const int kind = SteeringKind(space);
   std::vector<std::vector<double>> unspent;
   for (const Unit& unit : space.units) {
@@ -82,9 +78,11 @@ absl::StatusOr<std::vector<Assignment>> StartCandidates(
       levels.push_back(-static_cast<double>(level.costs[kind]));
     }
   }
-  auto fullest = SolveKnapsack(space, unspent);
-  if (!fullest.ok()) return fullest.status();
-  return std::vector<Assignment>{*std::move(fullest)};
+  absl::StatusOr<Assignment> fullest = SolveKnapsack(space, unspent);
+  if (fullest.ok()) return std::vector<Assignment>{*std::move(fullest)};
+  absl::StatusOr<UniformAssignment> uniform = DearestUniform(space);
+  if (!uniform.ok()) return fullest.status();
+  return std::vector<Assignment>{std::move(uniform->assignment)};
 }
 
 }  // namespace evopress::search

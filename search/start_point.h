@@ -24,8 +24,8 @@ bool StartIsFractional(const SearchSpace& space);
 
 // One uniform assignment, or 1…count distinct random ones within all budgets;
 // candidate i draws from Rng(seed, 0, i). If random ones break another budget,
-// one that meets them all: a uniform one or, if there is none, one by pricing
-// (knapsack.h). FailedPrecondition if none is found.
+// the one that spends the most of the steering budget beside it (by pricing,
+// knapsack.h). FailedPrecondition if none is found.
 absl::StatusOr<std::vector<Assignment>> StartCandidates(
     const SearchSpace& space, int count, uint64_t seed);
 

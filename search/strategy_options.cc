@@ -27,7 +27,7 @@ struct Identity {
 
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
-    {"evopress", 1}, {"uniform", 1},     {"random", 1}, {"greedy", 1},
+    {"evopress", 2}, {"uniform", 1},     {"random", 1}, {"greedy", 1},
     {"dp", 2},       {"weighted-dp", 2}, {"fixed", 1},  {"guided", 3}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
 

@@ -108,6 +108,7 @@ TEST_F(Plan, TwoBudgetsHoldWithATableOfOnesOwn) {
                        "--budget", "ns=2100", "--strategy", strategy});
     const auto& costs = search["results"]["rows"][0]["costs"];
     EXPECT_LE(costs["ns"].get<int64_t>(), 2100);
+    EXPECT_GT(costs["ns"].get<int64_t>(), 2000) << "and are spent";
     EXPECT_EQ(Recipe()["budgets"].size(), 2u);
     EXPECT_THAT(Recipe()["labels"]["cost_table.ns"].get<std::string>(),
                 HasSubstr("ns of"));

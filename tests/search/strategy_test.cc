@@ -41,7 +41,7 @@ std::vector<Case> Cases() {
   guided.candidates = 6;
   guided.samples = {1, 2, 4};
   guided.decision_samples = 4;
-  return {{"evopress", evopress, true, 1, "06b5047850778114"},
+  return {{"evopress", evopress, true, 2, "06b5047850778114"},
           {"uniform", UniformOptions{}, false, 1, "27689800cd252b54"},
           {"random", RandomOptions{12, 4, Metric::kKl}, true, 1,
            "3655ce0945e3b41e"},
