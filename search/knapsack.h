@@ -5,8 +5,8 @@
 //
 // Exact in integers on a CostGrid; if that had to be rounded to buckets, the
 // result still never exceeds the budget but may be slightly worse than the
-// optimum; single units then take up what rounding has left. Ties go to cheaper levels of later units: the result is the same on
-// every machine.
+// optimum; single units then take up what rounding has left. Ties go to cheaper
+// levels of later units: the result is the same on every machine.
 //
 // Further budgets get prices (Lagrange multipliers, by bisection, one budget at
 // a time) that are added to the penalties until the programme's optimum meets
