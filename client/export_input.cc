@@ -1,10 +1,9 @@
 #include "client/export_input.h"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/level_table.h"
 #include "client/result_table.h"
 #include "proto/conversions.h"
 
@@ -49,14 +48,9 @@ absl::StatusOr<ExportInput> MakeExportInput(const v1::Job& job, bool incumbent,
   input.assignment = *std::move(assignment);
   input.candidate = *std::move(candidate);
   if (!fetch || job.level_table_sha256().empty()) return input;
-  auto path = fetch(job.level_table_sha256());
-  if (!path.ok()) return path.status();
-  std::ifstream in(*path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (!in || !input.levels.ParseFromString(bytes)) {
-    return absl::DataLossError(absl::StrCat(
-        "artifact ", job.level_table_sha256(), " is not a level table"));
-  }
+  auto levels = FetchLevelTable(fetch, job);
+  if (!levels.ok()) return levels.status();
+  input.levels = *std::move(levels);
   return input;
 }
 

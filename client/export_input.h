@@ -14,7 +14,7 @@ namespace evopress::client {
 struct ExportInput {
   v1::Job job;
   v1::Candidate candidate;
-  bool incumbent = false;  // not the winner: the search has not ended
+  bool incumbent = false;  // not the winner: the job has not succeeded
   search::SearchSpace space;
   search::Assignment assignment;
   v1::LevelTable levels;  // may be empty: then nothing is known of blobs
@@ -24,8 +24,9 @@ struct ExportInput {
 using FetchArtifact =
     std::function<absl::StatusOr<std::string>(const std::string& sha256)>;
 
-// The winner of an ended job, or the incumbent of a running one if
-// `incumbent`. FailedPrecondition if there is none. The level table is fetched
+// The winner of a job that succeeded or, if `incumbent`, the best so far of any
+// other: running, paused, cancelled or failed. FailedPrecondition if there is
+// none. The level table is fetched
 // unless `fetch` is empty.
 absl::StatusOr<ExportInput> MakeExportInput(const v1::Job& job, bool incumbent,
                                             const FetchArtifact& fetch);

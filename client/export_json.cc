@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/job_text.h"
 #include "client/result_table.h"
 #include "client/space_builder.h"
 #include "client/version.h"
@@ -144,30 +145,35 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
   for (const auto& [key, value] : spec.labels()) labels[key] = value;
   const std::string menu =
       spec.labels().count("menu") > 0 ? spec.labels().at("menu") : "";
-  return nlohmann::json{{"format", "evopress-recipe"},
-                        {"version", kFormatVersion},
-                        {"evopress_version", kVersion},
-                        {"job", input.job.name()},
-                        {"what", input.candidate.name()},
-                        {"is_winner", !input.incumbent},
-                        {"model", ModelJson(spec.model())},
-                        {"data", DataJson(spec)},
-                        {"strategy", *strategy},
-                        {"seed", spec.seed()},
-                        {"numeric_class", input.job.numeric_class()},
-                        {"menu", menu},
-                        {"space_hash", search::Hash(input.space)},
-                        {"assignment_hash", search::Hash(input.assignment)},
-                        {"level_table_sha256", input.job.level_table_sha256()},
-                        {"history_hash", input.job.history_hash()},
-                        {"rounds", input.job.rounds()},
-                        {"evaluated_tokens", input.job.evaluated_tokens()},
-                        {"budgets", budgets},
-                        {"total_costs", CostsJson(input.space, total)},
-                        {"fitness", fitness},
-                        {"results", ToJson(*table)},
-                        {"layers", *layers},
-                        {"labels", labels}};
+  return nlohmann::json{
+      {"format", "evopress-recipe"},
+      {"version", kFormatVersion},
+      {"evopress_version", kVersion},
+      {"job", input.job.name()},
+      {"what", input.candidate.name()},
+      {"is_winner", !input.incumbent},
+      {"job_state", StateName(input.job.state())},
+      {"stopped_by", StopName(input.job)},
+      {"reproducible", !input.incumbent && IsReproducible(input.job)},
+      {"model", ModelJson(spec.model())},
+      {"data", DataJson(spec)},
+      {"strategy", *strategy},
+      {"seed", spec.seed()},
+      {"numeric_class", input.job.numeric_class()},
+      {"menu", menu},
+      {"space_hash", search::Hash(input.space)},
+      {"assignment_hash", search::Hash(input.assignment)},
+      {"level_table_sha256", input.job.level_table_sha256()},
+      {"history_hash", input.job.history_hash()},
+      {"rounds", input.job.rounds()},
+      {"search_tokens", input.job.search_tokens()},
+      {"evaluated_tokens", input.job.evaluated_tokens()},
+      {"budgets", budgets},
+      {"total_costs", CostsJson(input.space, total)},
+      {"fitness", fitness},
+      {"results", ToJson(*table)},
+      {"layers", *layers},
+      {"labels", labels}};
 }
 
 absl::Status ExportJson(const ExportInput& input, OutputDir& out) {

@@ -14,9 +14,11 @@ namespace evopress::client {
 
 inline constexpr char kJobFile[] = "job.binpb";  // the Job message itself
 
-// Versions, seed, strategy, model and data hashes, numeric class, menu, every
-// layer's level with its costs and blob, budgets, exact total costs, fitness,
-// held-out results with error bars, baselines and the history hash.
+// Whether it is the winner or an incumbent, and whether the same command would
+// give it again; versions, seed, strategy, model and data hashes, numeric
+// class, menu, every layer's level with its costs and blob, budgets, exact
+// total costs, fitness, held-out results with error bars, baselines and the
+// history hash.
 absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input);
 
 // Writes recipe.json and job.binpb, and reads the former back.

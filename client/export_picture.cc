@@ -14,10 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/space_builder.h"
+#include "client/svg.h"
 
 namespace evopress::client {
 namespace {
@@ -104,34 +104,6 @@ Grid MakeGrid(const search::SearchSpace& space,
   return grid;
 }
 
-std::string Escape(const std::string& text) {
-  return absl::StrReplaceAll(
-      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
-}
-
-// From pale sand to deep blue.
-std::string Color(double share) {
-  constexpr std::array<std::array<double, 3>, 4> kStops = {
-      {{253, 240, 213}, {142, 202, 190}, {42, 120, 160}, {16, 42, 82}}};
-  const double at = std::clamp(share, 0.0, 1.0) * (kStops.size() - 1);
-  const size_t stop = std::min<size_t>(at, kStops.size() - 2);
-  std::array<int, 3> rgb;
-  for (int c = 0; c < 3; ++c) {
-    rgb[c] = static_cast<int>(
-        kStops[stop][c] +
-        (at - stop) * (kStops[stop + 1][c] - kStops[stop][c]) + 0.5);
-  }
-  return absl::StrFormat("#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
-}
-
-std::string Text(double x, double y, absl::string_view anchor,
-                 absl::string_view fill, int size, const std::string& text) {
-  return absl::StrFormat(
-      "<text x=\"%g\" y=\"%g\" text-anchor=\"%s\" fill=\"%s\" "
-      "font-size=\"%d\">%s</text>\n",
-      x, y, anchor, fill, size, Escape(text));
-}
-
 }  // namespace
 
 std::string DrawAssignment(const search::SearchSpace& space,
@@ -152,18 +124,18 @@ std::string DrawAssignment(const search::SearchSpace& space,
       "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\">\n"
       "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
       width, height, width, height);
-  absl::StrAppend(&svg, Text(kCell / 2, 22, "start", "#102a52", 14, title));
+  absl::StrAppend(&svg, SvgText(kCell / 2, 22, "start", "#102a52", 14, title));
   for (size_t c = 0; c < grid.blocks.size(); ++c) {
     const std::string label =
         grid.blocks[c] == kNoBlock ? "other" : absl::StrCat(grid.blocks[c]);
-    absl::StrAppend(&svg, Text(kLeft + kCell * (c + 0.5), kTop - 8, "middle",
-                               "#555555", 10, label));
+    absl::StrAppend(&svg, SvgText(kLeft + kCell * (c + 0.5), kTop - 8, "middle",
+                                  "#555555", 10, label));
   }
   for (size_t r = 0; r < grid.rows.size(); ++r) {
     const auto name = absl::StripPrefix(
         absl::StripPrefix(grid.rows[r], "self_attn."), "mlp.");
-    absl::StrAppend(&svg, Text(kLeft - 8, kTop + kCell * (r + 0.66), "end",
-                               "#333333", 11, std::string(name)));
+    absl::StrAppend(&svg, SvgText(kLeft - 8, kTop + kCell * (r + 0.66), "end",
+                                  "#333333", 11, std::string(name)));
   }
   for (const Cell& cell : grid.cells) {
     const size_t column =
@@ -177,12 +149,12 @@ std::string DrawAssignment(const search::SearchSpace& space,
         &svg,
         "<g><title>%s: %s, %.4g bits</title><rect x=\"%g\" y=\"%g\" "
         "width=\"%d\" height=\"%d\" rx=\"3\" fill=\"%s\"/>\n",
-        Escape(cell.layer), Escape(cell.level), cell.bits, x + 1, y + 1,
-        kCell - 2, kCell - 2, Color(share));
+        EscapeXml(cell.layer), EscapeXml(cell.level), cell.bits, x + 1, y + 1,
+        kCell - 2, kCell - 2, HeatColor(share));
     absl::StrAppend(&svg,
-                    Text(x + kCell / 2.0, y + kCell * 0.66, "middle",
-                         share > 0.45 ? "white" : "#102a52", 10,
-                         absl::StrFormat("%.3g", cell.bits)),
+                    SvgText(x + kCell / 2.0, y + kCell * 0.66, "middle",
+                            share > 0.45 ? "white" : "#102a52", 10,
+                            absl::StrFormat("%.3g", cell.bits)),
                     "</g>\n");
   }
   absl::StrAppend(&svg, "</svg>\n");

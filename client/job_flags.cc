@@ -64,6 +64,12 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
                  "any text and # a number that must be the same, e.g. "
                  "'*.layers.#.*.experts.*' (repeatable)")
       ->take_all();
+  app.add_option("--cost-table", flags.cost_tables,
+                 "Costs of your own, e.g. nanoseconds: a file that begins "
+                 "\"kind=decode unit=ns\", then a line \"LAYER LEVEL COST\" "
+                 "for each layer (or pattern with *) and level; also CSV or "
+                 "JSON (repeatable)")
+      ->allow_extra_args(false);
 }
 
 void AddJobFlags(CLI::App& app, JobFlags& flags) {
@@ -78,8 +84,9 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--max-size", flags.budget.max_size,
                  "Budget: size of the whole model, e.g. 90MB");
   app.add_option("--budget", flags.budget.budgets,
-                 "Budget KIND=LIMIT in bits, KIND code_bits, stored_bits or "
-                 "model_bits; may be repeated")
+                 "Budget KIND=LIMIT, KIND code_bits, stored_bits, model_bits "
+                 "or that of a cost table; may be repeated. The first budget "
+                 "is the one that strategies spend in full")
       ->allow_extra_args(false);
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
@@ -122,8 +129,8 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->check(CLI::Range(int64_t{4}, kMaxTokens))
       ->capture_default_str();
   app.add_option("--max-tokens", strategy.max_tokens,
-                 "guided: begins no race that could exceed these tokens in "
-                 "all; 0: no bound")
+                 "Begins no round that would bring the search above these "
+                 "tokens; the best so far wins. 0: no bound")
       ->check(CLI::Range(int64_t{0}, kMaxTokens))
       ->capture_default_str();
   app.add_option("--learning-rate", strategy.learning_rate,
@@ -137,6 +144,12 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "(default: a quarter of --offspring)");
   app.add_option("--mutation-rate", strategy.mutation_rate,
                  "subnet-ga: probability that a mutant's gene is drawn anew")
+      ->capture_default_str();
+  app.add_option("--max-hours", flags.max_hours,
+                 "Ends the search after these hours of work; the best so far "
+                 "wins, and the result is marked as not reproducible. Pauses "
+                 "do not count. 0: no bound")
+      ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))

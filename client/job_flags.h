@@ -49,8 +49,10 @@ struct JobFlags {
   StrategyFlags strategy;
   std::string menu = "gptq:2-6:g64:actorder:search";
   std::string group = "size";
-  std::vector<std::string> ties;  // "PATTERN,PATTERN"
+  std::vector<std::string> ties;         // "PATTERN,PATTERN"
+  std::vector<std::string> cost_tables;  // files, see cost_table.h
   BudgetOptions budget;
+  double max_hours = 0;  // 0: no bound
   std::string display_name;
 };
 

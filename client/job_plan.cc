@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "client/cost_table.h"
 #include "client/token_data.h"
 #include "client/version.h"
 #include "proto/conversions.h"
@@ -19,6 +21,8 @@
 #include "search/assignment_text.h"
 #include "search/digest.h"
 #include "search/level_name.h"
+#include "search/mutation.h"
+#include "search/start_point.h"
 
 namespace evopress::client {
 namespace {
@@ -43,6 +47,15 @@ absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
   return false;
 }
 
+// True if a search by level switches could leave its start.
+bool CanTrade(const search::SearchSpace& space) {
+  auto starts = search::StartCandidates(space, /*count=*/1, /*seed=*/0);
+  if (!starts.ok()) return false;
+  return !search::Offspring(space, starts->front(), /*count=*/1,
+                            /*max_switches=*/1, /*seed=*/0, /*round=*/0)
+              .empty();
+}
+
 // The same command finds its job again, unless the strategy has changed since.
 std::string RequestId(const v1::JobSpec& spec,
                       const search::StrategyOptions& strategy) {
@@ -58,15 +71,9 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   if (!model.ok()) return model.status();
   JobPlan plan;
   plan.warnings = ModelWarnings(**model);
-  SpaceOptions options;
-  options.menu = flags.menu;
-  auto rule = search::ParseGroupRule(flags.group);
-  if (!rule.ok()) return rule.status();
-  options.group = *rule;
-  for (const std::string& tie : flags.ties) {
-    options.ties.push_back({absl::StrSplit(tie, ',', absl::SkipEmpty())});
-  }
-  auto space = BuildSpace((*model)->tensors(), options);
+  auto tables = ReadCostTables(flags.cost_tables);
+  if (!tables.ok()) return tables.status();
+  auto space = PlanSpace(flags, **model, *tables);
   if (!space.ok()) return space.status();
   plan.space = *std::move(space);
   if (absl::Status s = AddBudgets(flags.budget, plan.space); !s.ok()) return s;
@@ -115,12 +122,35 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
   if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
+  for (const CostTable& table : *tables) {
+    labels[absl::StrCat("cost_table.", table.kind)] =
+        absl::StrCat(table.sha256, " ", table.unit, " of ", table.path);
+  }
   std::error_code error;
   labels["model_path"] = fs::absolute(flags.data.model, error).string();
   return plan;
 }
 
 }  // namespace
+
+absl::StatusOr<search::SearchSpace> PlanSpace(
+    const JobFlags& flags, const quant::Checkpoint& model,
+    const std::vector<CostTable>& tables) {
+  SpaceOptions options;
+  options.menu = flags.menu;
+  auto rule = search::ParseGroupRule(flags.group);
+  if (!rule.ok()) return rule.status();
+  options.group = *rule;
+  for (const std::string& tie : flags.ties) {
+    options.ties.push_back({absl::StrSplit(tie, ',', absl::SkipEmpty())});
+  }
+  auto space = BuildSpace(model.tensors(), options);
+  if (!space.ok()) return space.status();
+  for (const CostTable& table : tables) {
+    if (absl::Status s = AddCostKind(table, *space); !s.ok()) return s;
+  }
+  return space;
+}
 
 absl::StatusOr<std::unique_ptr<quant::Checkpoint>> OpenModel(
     const std::string& path) {
@@ -195,6 +225,23 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
   *spec.mutable_strategy() = proto::ToProto(*strategy);
+  if (flags.strategy.max_tokens > 0) {
+    spec.mutable_limits()->set_max_tokens(flags.strategy.max_tokens);
+  }
+  if (flags.max_hours > 0) {
+    auto& limit = *spec.mutable_limits()->mutable_max_time();
+    const int64_t nanoseconds =
+        absl::ToInt64Nanoseconds(absl::Hours(flags.max_hours));
+    limit.set_seconds(nanoseconds / 1'000'000'000);
+    limit.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
+  }
+  if (flags.strategy.strategy == "evopress" && !CanTrade(plan->space)) {
+    plan->warnings.push_back(absl::StrCat(
+        "evopress trades equal amounts of the first budget's cost, ",
+        plan->space.cost_kinds[search::SteeringKind(plan->space)],
+        ", and here no two layers can: it will find nothing new; name a budget "
+        "in bits first (--target-bits) or use --strategy guided"));
+  }
   if (auto uniform = FindUniformBaseline(plan->space); uniform.has_value()) {
     auto& named = *spec.add_report();
     named.set_name(uniform->name);

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/artifact_transfer.h"
+#include "client/cost_table.h"
 #include "client/job_flags.h"
 #include "evopress/v1/jobs.pb.h"
 #include "quant/checkpoint.h"
@@ -25,6 +26,11 @@ struct JobPlan {
   // command names the same job.
   std::string request_id;
 };
+
+// The space that menu, ties, groups and cost tables ask for, without budgets.
+absl::StatusOr<search::SearchSpace> PlanSpace(
+    const JobFlags& flags, const quant::Checkpoint& model,
+    const std::vector<CostTable>& tables);
 
 // Where to find the texts that name assignments, and how they are called.
 struct NamedText {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/result_table.h"
@@ -9,11 +10,41 @@
 
 namespace evopress::client {
 
+double Seconds(const google::protobuf::Duration& duration) {
+  return static_cast<double>(duration.seconds()) + duration.nanos() / 1e9;
+}
+
 std::string TimeText(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "";
   return absl::FormatTime("%Y-%m-%d %H:%M:%S",
                           absl::FromUnixSeconds(time.seconds()),
                           absl::UTCTimeZone());
+}
+
+std::string StopName(const v1::Job& job) {
+  return job.stopped_by() == v1::Job::NOT_STOPPED
+             ? ""
+             : absl::AsciiStrToLower(v1::Job::Stop_Name(job.stopped_by()));
+}
+
+bool IsReproducible(const v1::Job& job) {
+  return job.stopped_by() != v1::Job::DEADLINE;
+}
+
+std::string StopText(const v1::Job& job) {
+  switch (job.stopped_by()) {
+    case v1::Job::MAX_TOKENS:
+      return absl::StrCat("ended by --max-tokens after ",
+                          FormatCount(job.search_tokens()),
+                          " tokens: the best so far won\n");
+    case v1::Job::DEADLINE:
+      return absl::StrCat("NOT REPRODUCIBLE: ended by --max-hours after ",
+                          job.rounds(),
+                          " rounds; the best so far won, and another run may "
+                          "end elsewhere\n");
+    default:
+      return "";
+  }
 }
 
 nlohmann::json JobJson(const v1::Job& job) {
@@ -28,7 +59,12 @@ nlohmann::json JobJson(const v1::Job& job) {
                          {"progress", job.progress()},
                          {"activity", job.activity()},
                          {"rounds", job.rounds()},
+                         {"search_tokens", job.search_tokens()},
                          {"evaluated_tokens", job.evaluated_tokens()},
+                         {"build_seconds", Seconds(job.build_time())},
+                         {"measure_seconds", Seconds(job.measure_time())},
+                         {"stopped_by", StopName(job)},
+                         {"reproducible", IsReproducible(job)},
                          {"level_table_sha256", job.level_table_sha256()},
                          {"history_hash", job.history_hash()},
                          {"create_time", TimeText(job.create_time())},
@@ -50,7 +86,14 @@ std::string JobText(const v1::Job& job, bool bold) {
     absl::StrAppend(&text, "  error          ", job.error(), "\n");
   }
   absl::StrAppend(&text, "  rounds         ", job.rounds(), ", ",
-                  FormatCount(job.evaluated_tokens()), " tokens measured\n");
+                  FormatCount(job.evaluated_tokens()),
+                  " tokens measured\n  time           ",
+                  absl::FormatDuration(
+                      absl::Seconds(std::llround(Seconds(job.build_time())))),
+                  " building, ",
+                  absl::FormatDuration(
+                      absl::Seconds(std::llround(Seconds(job.measure_time())))),
+                  " measuring\n");
   if (job.has_incumbent() && std::isfinite(job.incumbent().fitness())) {
     absl::StrAppend(&text, "  incumbent      fitness ",
                     FormatFixed(job.incumbent().fitness(), 5), "\n");
@@ -61,6 +104,7 @@ std::string JobText(const v1::Job& job, bool bold) {
   if (table.ok() && !table->rows.empty()) {
     absl::StrAppend(&text, "\n", FormatTable(*table, bold));
   }
+  absl::StrAppend(&text, StopText(job));
   return text;
 }
 

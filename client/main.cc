@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   RunCommand run;
+  AddPlanCommand(app, run);
   AddSearchCommand(app, run);
   AddSubmitCommand(app, run);
   AddJobsCommand(app, run);
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   AddEvalCommand(app, run);
   AddCompareCommand(app, run);
   AddExportCommand(app, run);
+  AddReportCommand(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/space_builder.h"
 #include "client/text_table.h"
 #include "proto/conversions.h"
 
@@ -131,21 +132,29 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
 }
 
 std::string FormatTable(const ResultTable& table, bool bold) {
-  std::vector<std::string> headers = {
-      "name", ">code bits/weight", ">stored bits/weight", ">bytes",
-      "text", ">KL ± s.e.",        ">perplexity"};
+  std::vector<std::string> headers = {"name", ">code bits/weight",
+                                      ">stored bits/weight", ">bytes"};
+  for (size_t k = kModelBits + 1; k < table.cost_kinds.size(); ++k) {
+    headers.push_back(absl::StrCat(">", table.cost_kinds[k]));
+  }
+  const size_t costs = headers.size();
+  headers.insert(headers.end(), {"text", ">KL ± s.e.", ">perplexity"});
   if (!table.baseline.empty()) {
     headers.push_back(absl::StrCat(">KL / ", table.baseline, " [95 %]"));
   }
   TextTable text(headers);
   for (const ResultRow& row : table.rows) {
-    std::vector<std::string> first = {row.name, "", "", ""};
+    std::vector<std::string> first(costs);
+    first[0] = row.name;
     const double weights =
         static_cast<double>(std::max<int64_t>(1, table.weights));
     if (row.costs.size() >= 2) {
       first[1] = FormatFixed(static_cast<double>(row.costs[0]) / weights, 4);
       first[2] = FormatFixed(static_cast<double>(row.costs[1]) / weights, 4);
       first[3] = FormatCount((row.costs[1] + 7) / 8);
+    }
+    for (size_t k = kModelBits + 1; k < row.costs.size(); ++k) {
+      first[k + 1] = FormatCount(row.costs[k]);
     }
     if (row.domains.empty()) text.AddRow(first);
     for (const DomainResult& domain : row.domains) {
@@ -157,7 +166,7 @@ std::string FormatTable(const ResultTable& table, bool bold) {
                           : "-");
       cells.push_back(WithRange(domain.kl_ratio));
       text.AddRow(cells);
-      first.assign(4, "");
+      first.assign(costs, "");
     }
   }
   return absl::StrCat(text.Format(bold),

@@ -12,6 +12,7 @@
 #include "quant/compressor.h"
 #include "search/budget.h"
 #include "search/grouping.h"
+#include "search/knapsack.h"
 #include "search/level_name.h"
 #include "search/uniform.h"
 
@@ -38,6 +39,12 @@ absl::Status Unreachable(const search::SearchSpace& space,
   const search::CostRange range = ReachableCosts(space, budget.kind);
   const int64_t weights = TotalWeights(space);
   const std::string& kind = space.cost_kinds[budget.kind];
+  if (!IsBits(budget.kind)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "budget ", kind, " <= ", budget.limit,
+        " cannot be met; reachable with this menu: ", range.min, " to ",
+        range.max, "; raise the budget or add cheaper levels to --menu"));
+  }
   std::string message = absl::StrCat(
       "budget ", kind, " <= ", budget.limit, " (",
       search::FormatBitsPerWeight(budget.limit, weights),
@@ -72,7 +79,7 @@ absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
   if (!absl::SimpleAtoi(limit, &budget.limit) || budget.limit < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("budget \"", text, "\": \"", limit,
-                     "\" is not a whole number of bits, 0 or more"));
+                     "\" is not a whole number, 0 or more"));
   }
   return budget;
 }
@@ -141,7 +148,9 @@ int64_t TotalWeights(const search::SearchSpace& space) {
   return weights;
 }
 
-absl::Status AddBudgets(const BudgetOptions& options,
+bool IsBits(int kind) { return kind <= kModelBits; }
+
+absl::Status SetBudgets(const BudgetOptions& options,
                         search::SearchSpace& space) {
   if (!options.target_bits.empty() && !options.max_size.empty()) {
     return absl::InvalidArgumentError(
@@ -176,13 +185,29 @@ absl::Status AddBudgets(const BudgetOptions& options,
     space.budgets.push_back(*budget);
   }
   search::SortMenus(space);
-  if (absl::Status s = search::Validate(space); !s.ok()) return s;
+  return search::Validate(space);
+}
+
+absl::Status CheckBudgets(const search::SearchSpace& space) {
   for (const search::Budget& budget : space.budgets) {
     if (budget.limit < ReachableCosts(space, budget.kind).min) {
       return Unreachable(space, budget);
     }
   }
-  return search::CheckBudgetsReachable(space);
+  if (space.budgets.size() < 2 || search::DearestUniform(space).ok()) {
+    return absl::OkStatus();
+  }
+  std::vector<std::vector<double>> indifferent;
+  for (const search::Unit& unit : space.units) {
+    indifferent.emplace_back(unit.menu.size(), 0.0);
+  }
+  return search::SolveKnapsack(space, indifferent).status();
+}
+
+absl::Status AddBudgets(const BudgetOptions& options,
+                        search::SearchSpace& space) {
+  if (absl::Status s = SetBudgets(options, space); !s.ok()) return s;
+  return CheckBudgets(space);
 }
 
 std::optional<UniformBaseline> FindUniformBaseline(

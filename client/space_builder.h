@@ -51,11 +51,22 @@ struct BudgetOptions {
   std::vector<std::string> budgets;  // "code_bits=250000000"
 };
 
-// Adds the budgets and sorts the menus accordingly. InvalidArgument for texts
-// that do not parse; FailedPrecondition with the reachable range, in bits and
-// per weight, if a budget lies below it.
+// Sets the budgets and sorts the menus accordingly, whether they can be met or
+// not. InvalidArgument for texts that do not parse.
+absl::Status SetBudgets(const BudgetOptions& options,
+                        search::SearchSpace& space);
+
+// SetBudgets(), then FailedPrecondition with the reachable range, in bits and
+// per weight, if a budget lies below it, or if no assignment was found that
+// meets all budgets at once.
 absl::Status AddBudgets(const BudgetOptions& options,
                         search::SearchSpace& space);
+
+// FailedPrecondition as AddBudgets().
+absl::Status CheckBudgets(const search::SearchSpace& space);
+
+// True for the kinds that are counted in bits; imported ones are not.
+bool IsBits(int kind);
 
 // Sum of the units' weights.
 int64_t TotalWeights(const search::SearchSpace& space);

@@ -65,6 +65,30 @@ bool IsPlainFileName(const std::string& name) {
   return true;
 }
 
+// A search that may not even begin has no winner.
+absl::Status ValidateLimits(const v1::Limits& limits,
+                            search::Strategy& strategy, int64_t sample_tokens) {
+  if (limits.max_tokens() < 0 || limits.max_time().seconds() < 0 ||
+      limits.max_time().nanos() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_tokens=", limits.max_tokens(), " and max_time=",
+                     limits.max_time().seconds(), " s must not be negative"));
+  }
+  if (limits.max_tokens() == 0) return absl::OkStatus();
+  const absl::StatusOr<search::Step> step = strategy.Start();
+  // What is wrong with the search itself is said when it runs.
+  if (!step.ok() || !std::holds_alternative<search::Round>(*step)) {
+    return absl::OkStatus();
+  }
+  const search::Round& first = std::get<search::Round>(*step);
+  const int64_t tokens = search::CountSamples(first) * sample_tokens;
+  if (tokens <= limits.max_tokens()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("max_tokens=", limits.max_tokens(), " is less than the ",
+                   tokens, " tokens of the first round (", first.purpose,
+                   "); raise it or measure on fewer"));
+}
+
 absl::Status In(absl::string_view field, const absl::Status& status) {
   if (status.ok()) return status;
   return absl::Status(status.code(),
@@ -507,11 +531,11 @@ absl::Status Validate(const v1::JobSpec& spec) {
     }
   }
   input.space = *std::move(space);
-  if (auto made = search::MakeStrategy(std::move(input), *options);
-      !made.ok()) {
-    return In("strategy", made.status());
-  }
-  return absl::OkStatus();
+  auto strategy = search::MakeStrategy(std::move(input), *options);
+  if (!strategy.ok()) return In("strategy", strategy.status());
+  return In("limits",
+            ValidateLimits(spec.limits(), **strategy,
+                           search_set == nullptr ? 0 : search_set->length()));
 }
 
 }  // namespace evopress::proto

@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "search/group_shares.h"
 
 namespace evopress::search {
@@ -101,8 +102,10 @@ absl::StatusOr<Assignment> Descend(
       }
     }
     if (best == space.units.size()) {
-      return absl::FailedPreconditionError(
-          "the cheapest choice of every unit still breaks a budget");
+      return absl::FailedPreconditionError(absl::StrCat(
+          "greedy lowers ", space.cost_kinds[kind],
+          ", and the cheapest choice of every unit in it still breaks another "
+          "budget; name that budget first or use another strategy"));
     }
     --current.levels[best];
   }

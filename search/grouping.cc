@@ -40,6 +40,15 @@ bool MatchFrom(const std::string& pattern, size_t p, const std::string& name,
   return n == name.size();
 }
 
+absl::Status CheckPattern(const std::string& pattern) {
+  if (std::count(pattern.begin(), pattern.end(), '*') <=
+      static_cast<std::ptrdiff_t>(kMaxWildcards)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "pattern \"", pattern, "\" has more than ", kMaxWildcards, " wildcards"));
+}
+
 std::optional<std::vector<std::string>> Match(const std::string& pattern,
                                               const std::string& name) {
   std::vector<std::string> numbers;
@@ -91,11 +100,7 @@ absl::StatusOr<std::vector<size_t>> FindLeaders(
   for (const Tie& tie : ties) {
     std::map<std::vector<std::string>, std::vector<size_t>> sets;
     for (const std::string& pattern : tie.patterns) {
-      if (std::count(pattern.begin(), pattern.end(), '*') >
-          static_cast<std::ptrdiff_t>(kMaxWildcards)) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "tie pattern has more than ", kMaxWildcards, " wildcards"));
-      }
+      if (absl::Status s = CheckPattern(pattern); !s.ok()) return s;
       bool matched = false;
       for (size_t u = 0; u < units.size(); ++u) {
         const auto numbers = Match(pattern, units[u].name);
@@ -122,6 +127,12 @@ absl::StatusOr<std::vector<size_t>> FindLeaders(
 }
 
 }  // namespace
+
+absl::StatusOr<bool> MatchesPattern(const std::string& pattern,
+                                    const std::string& name) {
+  if (absl::Status s = CheckPattern(pattern); !s.ok()) return s;
+  return Match(pattern, name).has_value();
+}
 
 absl::StatusOr<GroupRule> ParseGroupRule(const std::string& text) {
   if (text == "size") return GroupRule::kSize;

@@ -29,6 +29,11 @@ std::string RoleName(const std::string& unit_name);
 // Sets Unit::group of every unit.
 void AssignGroups(GroupRule rule, std::vector<Unit>& units);
 
+// True if '*' (any text) and '#' (a number) of `pattern` can be filled in to
+// give `name`. InvalidArgument for more wildcards than any use has.
+absl::StatusOr<bool> MatchesPattern(const std::string& pattern,
+                                    const std::string& name);
+
 // Layers that share one choice. In a pattern '*' stands for any text and '#'
 // for a number; units are merged only with those of equal numbers, so that
 // {"layers.#.attn.q", "layers.#.attn.k"} ties q and k block by block.

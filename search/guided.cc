@@ -29,8 +29,6 @@ namespace {
 constexpr size_t kRaceShare = 4;
 // Units of a type that are probed together: one in so many.
 constexpr size_t kTypeShare = 4;
-// Races in a row without a better incumbent that end the search.
-constexpr int kPatience = 3;
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
 // Slots of the generator that no candidate has.

@@ -31,6 +31,9 @@
 
 namespace evopress::search {
 
+// Races in a row without a better incumbent that end the search.
+inline constexpr int kPatience = 3;
+
 absl::Status CheckOptions(const StrategyInput& input,
                           const GuidedOptions& options);
 int64_t PlannedSamples(const StrategyInput& input,

@@ -5,8 +5,13 @@
 //
 // Exact in integers on a CostGrid; if that had to be rounded to buckets, the
 // result still never exceeds the budget but may be slightly worse than the
-// optimum. Ties go to cheaper levels of later units: the result is the same on
-// every machine.
+// optimum; single units then take up what rounding has left. Ties go to cheaper
+// levels of later units: the result is the same on every machine.
+//
+// Further budgets get prices (Lagrange multipliers, by bisection, one budget at
+// a time) that are added to the penalties until the programme's optimum meets
+// them; single units again take up what is left. The result meets all budgets
+// exactly; it may miss the optimum by about what one unit's choice is worth.
 #ifndef EVOPRESS_SEARCH_KNAPSACK_H_
 #define EVOPRESS_SEARCH_KNAPSACK_H_
 
@@ -22,9 +27,8 @@ namespace evopress::search {
 inline constexpr int64_t kMaxKnapsackCells = int64_t{1} << 26;  // 128 MiB
 
 // penalties[u][l] for every unit and level, finite. FailedPrecondition if
-// nothing meets the steering budget, or if the optimum breaks another budget
-// (this programme knows only one); ResourceExhausted if the units alone exceed
-// `max_cells`.
+// nothing meets the steering budget, or if nothing is found that meets the
+// others beside it; ResourceExhausted if the units alone exceed `max_cells`.
 // REQUIRES: a valid space with a budget.
 absl::StatusOr<Assignment> SolveKnapsack(
     const SearchSpace& space, const std::vector<std::vector<double>>& penalties,

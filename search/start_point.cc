@@ -5,10 +5,10 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "search/cost_grid.h"
 #include "search/group_shares.h"
 #include "search/groupwise_sampler.h"
+#include "search/knapsack.h"
 #include "search/rng.h"
 #include "search/uniform.h"
 
@@ -68,14 +68,21 @@ absl::StatusOr<std::vector<Assignment>> StartCandidates(
     }
   }
   if (!candidates.empty()) return candidates;
-  // Random ones break another budget: a uniform one is better than none.
-  absl::StatusOr<UniformAssignment> uniform = DearestUniform(space);
-  if (uniform.ok()) {
-    return std::vector<Assignment>{std::move(uniform->assignment)};
+  // Random ones break another budget: what spends the most of the steering
+  // budget that the others let it.
+  const int kind = SteeringKind(space);
+  std::vector<std::vector<double>> unspent;
+  for (const Unit& unit : space.units) {
+    std::vector<double>& levels = unspent.emplace_back();
+    for (const LevelChoice& level : unit.menu) {
+      levels.push_back(-static_cast<double>(level.costs[kind]));
+    }
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("found no assignment that meets all ", space.budgets.size(),
-                   " budgets in ", kMaxTriesPerStart, " tries"));
+  absl::StatusOr<Assignment> fullest = SolveKnapsack(space, unspent);
+  if (fullest.ok()) return std::vector<Assignment>{*std::move(fullest)};
+  absl::StatusOr<UniformAssignment> uniform = DearestUniform(space);
+  if (!uniform.ok()) return fullest.status();
+  return std::vector<Assignment>{std::move(uniform->assignment)};
 }
 
 }  // namespace evopress::search

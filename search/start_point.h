@@ -23,7 +23,9 @@ inline constexpr int kMaxTriesPerStart = 64;
 bool StartIsFractional(const SearchSpace& space);
 
 // One uniform assignment, or 1…count distinct random ones within all budgets;
-// candidate i draws from Rng(seed, 0, i). FailedPrecondition if none is found.
+// candidate i draws from Rng(seed, 0, i). If random ones break another budget,
+// the one that spends the most of the steering budget beside it (by pricing,
+// knapsack.h). FailedPrecondition if none is found.
 absl::StatusOr<std::vector<Assignment>> StartCandidates(
     const SearchSpace& space, int count, uint64_t seed);
 

@@ -212,11 +212,8 @@ Round StepwiseStrategy::NewRound(std::string purpose,
         std::min(1.0, static_cast<double>(measured_samples_) /
                           static_cast<double>(identity_.planned_samples));
   }
-  pending_samples_ = 0;
-  for (const Evaluation& evaluation : evaluations) {
-    pending_samples_ += static_cast<int64_t>(evaluation.samples.size());
-  }
   round.evaluations = std::move(evaluations);
+  pending_samples_ = CountSamples(round);
   return round;
 }
 

@@ -31,4 +31,12 @@ double MeanMetric(const std::vector<SampleSums>& samples, Metric metric) {
   return sum / static_cast<double>(positions);
 }
 
+int64_t CountSamples(const Round& round) {
+  int64_t samples = 0;
+  for (const Evaluation& evaluation : round.evaluations) {
+    samples += static_cast<int64_t>(evaluation.samples.size());
+  }
+  return samples;
+}
+
 }  // namespace evopress::search

@@ -53,6 +53,9 @@ struct Round {
   std::vector<Evaluation> evaluations;
 };
 
+// (assignment, sample) pairs of the round.
+int64_t CountSamples(const Round& round);
+
 // results[i][j]: evaluation i, its sample j.
 using RoundResults = std::vector<std::vector<SampleSums>>;
 

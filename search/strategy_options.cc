@@ -1,5 +1,6 @@
 #include "search/strategy_options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -29,8 +30,8 @@ struct Identity {
 
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
-    {"evopress", 1},    {"uniform", 1},         {"random", 1},   {"greedy", 1},
-    {"dp", 1},          {"weighted-dp", 1},     {"fixed", 1},    {"guided", 2},
+    {"evopress", 2},    {"uniform", 1},         {"random", 1},   {"greedy", 1},
+    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},    {"guided", 3},
     {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
 
@@ -218,6 +219,13 @@ int64_t PlannedTokens(const StrategyInput& input,
     return std::numeric_limits<int64_t>::max();
   }
   return tokens;
+}
+
+int64_t LeastTokens(const StrategyInput& input, StrategyOptions options) {
+  if (auto* guided = std::get_if<GuidedOptions>(&options)) {
+    guided->races = std::min<int32_t>(guided->races, kPatience);
+  }
+  return PlannedTokens(input, options);
 }
 
 }  // namespace evopress::search

@@ -143,6 +143,10 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options);
 
+// Less than PlannedTokens() if the strategy ends when it finds nothing better:
+// what it measures if that is so from the first race on.
+int64_t LeastTokens(const StrategyInput& input, StrategyOptions options);
+
 }  // namespace evopress::search
 
 #endif  // EVOPRESS_SEARCH_STRATEGY_OPTIONS_H_

@@ -21,6 +21,7 @@ std::string HistoryOrigin(v1::JobSpec spec, const std::string& numeric_class) {
   spec.clear_display_name();
   spec.clear_labels();
   spec.clear_report();
+  spec.clear_limits();  // they cut a history short, nothing else
   spec.set_numeric_class(numeric_class);
   spec.mutable_model()->clear_display_name();
   auto* data = spec.mutable_data();
@@ -50,9 +51,15 @@ v1::RoundRecord ToRecord(const search::Round& round) {
   return record;
 }
 
-void SetTimestamp(int64_t nanoseconds, google::protobuf::Timestamp& message) {
+// A Timestamp or a Duration.
+template <typename Message>
+void SetNanoseconds(int64_t nanoseconds, Message& message) {
   message.set_seconds(nanoseconds / 1'000'000'000);
   message.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
+}
+
+absl::Duration FromProto(const google::protobuf::Duration& message) {
+  return absl::Seconds(message.seconds()) + absl::Nanoseconds(message.nanos());
 }
 
 }  // namespace
@@ -64,7 +71,6 @@ bool HasEnded(const JobRecord& record) {
 
 v1::Job DescribeJob(const JobRecord& record) {
   v1::Job job;
-  // `results` is a Job that holds nothing but results.
   job.ParseFromString(record.results);
   job.set_name(absl::StrCat("jobs/", record.id));
   job.mutable_spec()->ParseFromString(record.spec);
@@ -72,9 +78,9 @@ v1::Job DescribeJob(const JobRecord& record) {
                               : static_cast<v1::Job::State>(record.state));
   job.set_error(record.error);
   job.set_numeric_class(record.numeric_class);
-  SetTimestamp(record.create_time_ns, *job.mutable_create_time());
+  SetNanoseconds(record.create_time_ns, *job.mutable_create_time());
   if (record.end_time_ns != 0) {
-    SetTimestamp(record.end_time_ns, *job.mutable_end_time());
+    SetNanoseconds(record.end_time_ns, *job.mutable_end_time());
   }
   if (record.state == v1::Job::SUCCEEDED) job.set_progress(1);
   job.set_rounds(record.rounds);
@@ -95,6 +101,9 @@ JobRunner::JobRunner(const JobRecord& record, v1::JobSpec spec,
   for (const v1::TokenSetRef& set : spec_.data()) {
     if (set.role() == v1::TokenSetRef::SEARCH) search_set_ = set;
   }
+  outcome_.ParseFromString(record_.results);
+  clock_ = WorkClock(FromProto(outcome_.build_time()),
+                     FromProto(outcome_.measure_time()));
 }
 
 absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(
@@ -115,7 +124,34 @@ absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(
   return runner;
 }
 
+void JobRunner::UpdateRecord() {
+  SetNanoseconds(absl::ToInt64Nanoseconds(clock_.build()),
+                 *outcome_.mutable_build_time());
+  SetNanoseconds(absl::ToInt64Nanoseconds(clock_.measure()),
+                 *outcome_.mutable_measure_time());
+  record_.results = outcome_.SerializeAsString();
+}
+
+void JobRunner::Tick(absl::Time now) {
+  const bool works = !record_.paused && !HasEnded(record_) && !WaitsForClass();
+  const WorkClock::Work work = !works ? WorkClock::Work::kNone
+                               : record_.state == v1::Job::BUILDING
+                                   ? WorkClock::Work::kBuild
+                                   : WorkClock::Work::kMeasure;
+  const bool counts = clock_.work() != WorkClock::Work::kNone;
+  clock_.Tick(now, work);
+  if (counts) UpdateRecord();
+}
+
+bool JobRunner::Overdue() const {
+  const absl::Duration limit = FromProto(spec_.limits().max_time());
+  return limit > absl::ZeroDuration() &&
+         clock_.build() + clock_.measure() >= limit && round_.has_value() &&
+         !pending_.empty() && strategy_->incumbent().has_value();
+}
+
 absl::Status JobRunner::SaveRecord() {
+  UpdateRecord();
   JournalBatch batch;
   batch.jobs.push_back(record_);
   return journal_.Commit(batch);
@@ -129,6 +165,11 @@ absl::Status JobRunner::PinClass(const std::string& numeric_class) {
 }
 
 absl::StatusOr<bool> JobRunner::Advance(absl::Time now) {
+  Tick(now);
+  if (Overdue()) {
+    absl::Status stopped = StopSearch(v1::Job::DEADLINE);
+    if (!stopped.ok()) return stopped;
+  }
   if (!pending_.empty() || HasEnded(record_) || WaitsForClass()) return false;
   absl::Status status;
   switch (record_.state) {
@@ -198,6 +239,7 @@ absl::Status JobRunner::Build(absl::Time) {
   history_.emplace(HistoryOrigin(spec_, record_.numeric_class));
   record_.rounds = 0;
   record_.history_hash = history_->head();
+  outcome_.set_search_tokens(0);
   record_.state = v1::Job::SEARCHING;
   if (!search_set_.has_value() && spec_.strategy().has_fixed()) {
     auto first = proto::FromProto(spec_.strategy().fixed().assignments(0));
@@ -249,6 +291,7 @@ absl::Status JobRunner::StartSearch() {
       }
       record_.rounds = history_->rounds();
       record_.history_hash = history_->head();
+      outcome_.set_search_tokens(outcome_.search_tokens() + TokensOf(*round));
       step = strategy_->Tell(results);
       if (!step.ok()) return step.status();
     }
@@ -257,17 +300,78 @@ absl::Status JobRunner::StartSearch() {
   return TakeStep(*std::move(step));
 }
 
+int64_t JobRunner::TokensOf(const search::Round& round) const {
+  return search_set_.has_value()
+             ? search::CountSamples(round) * search_set_->length()
+             : 0;
+}
+
+void JobRunner::KeepIncumbent() {
+  const auto incumbent = strategy_->incumbent();
+  if (!incumbent.has_value()) return;
+  *outcome_.mutable_incumbent() =
+      MakeCandidate("incumbent", incumbent->assignment);
+  outcome_.mutable_incumbent()->set_fitness(
+      incumbent->fitness.value_or(std::numeric_limits<double>::infinity()));
+}
+
 absl::Status JobRunner::TakeStep(search::Step step) {
   round_.reset();
   wanted_.clear();
   values_.clear();
+  KeepIncumbent();
   if (search::Round* round = std::get_if<search::Round>(&step)) {
+    // Stopped in an earlier life.
+    if (outcome_.stopped_by() != v1::Job::NOT_STOPPED) {
+      return StopSearch(outcome_.stopped_by());
+    }
+    const int64_t limit = spec_.limits().max_tokens();
+    const int64_t tokens = TokensOf(*round);
+    if (limit > 0 && tokens > limit - outcome_.search_tokens()) {
+      return StopSearch(v1::Job::MAX_TOKENS);
+    }
+    outcome_.set_search_tokens(outcome_.search_tokens() + tokens);
+    UpdateRecord();
     return BeginRound(*round);
   }
   done_ = std::get<search::Done>(std::move(step));
   record_.state = v1::Job::REPORTING;
   begun_ = false;
   return SaveRecord();
+}
+
+absl::Status JobRunner::StopSearch(v1::Job::Stop reason) {
+  const auto incumbent = strategy_->incumbent();
+  if (!incumbent.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("max_tokens=", spec_.limits().max_tokens(),
+                     " stops the search after ", outcome_.search_tokens(),
+                     " tokens, when it has found nothing yet; "
+                     "raise it"));
+  }
+  withdrawn_.insert(withdrawn_.end(), pending_.begin(), pending_.end());
+  pending_.clear();
+  new_tasks_.clear();
+  round_.reset();
+  wanted_.clear();
+  values_.clear();
+  done_ = search::Done{
+      incumbent->assignment,
+      incumbent->fitness.value_or(std::numeric_limits<double>::infinity())};
+  outcome_.set_stopped_by(reason);
+  record_.state = v1::Job::REPORTING;
+  begun_ = false;
+  return SaveRecord();
+}
+
+std::vector<std::string> JobRunner::TakeWithdrawn() {
+  return std::exchange(withdrawn_, {});
+}
+
+void JobRunner::ForgetSearch() {
+  outcome_.clear_incumbent();
+  outcome_.clear_stopped_by();
+  UpdateRecord();
 }
 
 void JobRunner::AddPair(Wanted& wanted, const std::string& levels,
@@ -328,6 +432,7 @@ absl::Status JobRunner::BeginRound(const search::Round& round) {
     }
     JournalBatch batch;
     batch.rounds.push_back(row_);
+    batch.jobs.push_back(record_);
     status = journal_.Commit(batch);
     if (!status.ok()) return status;
   }
@@ -483,7 +588,8 @@ v1::Candidate JobRunner::MakeCandidate(
 }
 
 absl::Status JobRunner::EndReport(absl::Time now) {
-  v1::Job holder;
+  v1::Job& holder = outcome_;
+  holder.clear_results();
   *holder.add_results() = MakeCandidate("winner", done_->winner);
   for (const v1::NamedAssignment& named : spec_.report()) {
     auto assignment = proto::FromProto(named.assignment());
@@ -517,7 +623,7 @@ absl::Status JobRunner::EndReport(absl::Time now) {
   if (strategy_ != nullptr) {
     holder.mutable_results(0)->set_fitness(done_->fitness);
   }
-  record_.results = holder.SerializeAsString();
+  holder.clear_incumbent();
   record_.state = v1::Job::SUCCEEDED;
   record_.end_time_ns = absl::ToUnixNanos(now);
   return SaveRecord();
@@ -580,8 +686,14 @@ void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
 }
 
 void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
-  pending_.erase(task.id());
-  if (!task.has_evaluate()) return;
+  const bool wanted = pending_.erase(task.id()) > 0;
+  if (task.has_build()) {
+    if (!wanted) return;
+    const auto made = static_cast<int64_t>(BlobsOf(result.build()).size());
+    outcome_.set_built_blobs(outcome_.built_blobs() + made);
+    UpdateRecord();
+    return;
+  }
   const std::vector<std::string> keys = KeysOf(task.evaluate());
   for (size_t i = 0; i < keys.size(); ++i) {
     const v1::SampleSums& sums = result.evaluate().sums(static_cast<int>(i));
@@ -643,14 +755,6 @@ v1::Job JobRunner::Describe() const {
   } else if (round_.has_value()) {
     job.set_progress(round_->progress);
     job.set_activity(absl::StrCat(round_->purpose, ", ", counted));
-  }
-  if (strategy_ != nullptr) {
-    if (const auto incumbent = strategy_->incumbent()) {
-      *job.mutable_incumbent() =
-          MakeCandidate("incumbent", incumbent->assignment);
-      job.mutable_incumbent()->set_fitness(
-          incumbent->fitness.value_or(std::numeric_limits<double>::infinity()));
-    }
   }
   return job;
 }

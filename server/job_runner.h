@@ -8,6 +8,10 @@
 //   BUILDING   build tasks -> level table artifact
 //   SEARCHING  round journaled -> evaluate tasks -> round told, committed
 //   REPORTING  winner, spec.report and reference on every HELD_OUT set
+//
+// A limit of the spec ends SEARCHING early, with the incumbent as winner. The
+// tokens asked for decide alike in every run; the time of work is journaled
+// with the decision, so that a life after a crash decides the same.
 #ifndef EVOPRESS_SERVER_JOB_RUNNER_H_
 #define EVOPRESS_SERVER_JOB_RUNNER_H_
 
@@ -29,6 +33,7 @@
 #include "server/artifact_store.h"
 #include "server/journal.h"
 #include "server/measurement_plan.h"
+#include "server/work_clock.h"
 
 namespace evopress::server {
 
@@ -53,13 +58,21 @@ class JobRunner {
   bool WaitsForClass() const { return record_.numeric_class.empty(); }
   absl::Status PinClass(const std::string& numeric_class);
 
-  // One step forward, if nothing is pending. Returns true if another step may
-  // be possible at once. ResourceExhausted and Unavailable: the journal could
-  // not be written, make the runner anew later. Other errors fail the job.
+  // Counts time of work; Advance() does so too.
+  void Tick(absl::Time now);
+  // True if the time of work is over and Advance() would end the search.
+  bool Overdue() const;
+
+  // One step forward, if nothing is pending or the time is over. Returns true
+  // if another step may be possible at once. ResourceExhausted and Unavailable:
+  // the journal could not be written, make the runner anew later. Other errors
+  // fail the job.
   absl::StatusOr<bool> Advance(absl::Time now);
 
   // Tasks to lease, new since the last call; all journaled before.
   std::vector<v1::Task> TakeTasks();
+  // Ids of tasks no longer wanted, since the last call.
+  std::vector<std::string> TakeWithdrawn();
 
   // InvalidArgument unless `result` fits the task (FailedPrecondition if it
   // names artifacts that are not there).
@@ -75,6 +88,8 @@ class JobRunner {
   // The result of a finished task is in doubt: nothing is told until it is
   // finished again.
   void Reopen(const v1::Task& task, JournalBatch& batch);
+  // The rounds are about to be deleted: nothing found or decided counts.
+  void ForgetSearch();
   // The task is replaced by smaller ones (TakeTasks).
   void SplitTask(const v1::Task& task);
 
@@ -96,6 +111,10 @@ class JobRunner {
   bool BlobsPresent(const v1::LevelTable& table) const;
   absl::Status StartSearch();
   absl::Status TakeStep(search::Step step);
+  absl::Status StopSearch(v1::Job::Stop reason);
+  void KeepIncumbent();
+  int64_t TokensOf(const search::Round& round) const;
+  void UpdateRecord();
   absl::Status BeginRound(const search::Round& round);
   absl::Status TellRound();
   absl::Status BeginReport();
@@ -114,6 +133,8 @@ class JobRunner {
   absl::Status SaveRecord();
 
   JobRecord record_;
+  v1::Job outcome_;  // what record_.results holds
+  WorkClock clock_;
   const v1::JobSpec spec_;
   Journal& journal_;
   ArtifactStore& artifacts_;
@@ -135,6 +156,7 @@ class JobRunner {
   std::set<std::string> pending_;                     // task ids
   int64_t planned_tasks_ = 0;
   std::vector<v1::Task> new_tasks_;
+  std::vector<std::string> withdrawn_;
 };
 
 }  // namespace evopress::server

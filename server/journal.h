@@ -25,7 +25,9 @@ struct JobRecord {
   std::string error;
   std::string level_table_sha256;
   std::string history_hash;  // after the rounds told so far
-  std::string results;       // v1::Job with `results` only, when it has ended
+  // v1::Job with only what the other fields do not say: what came out of the
+  // search so far, and what it took.
+  std::string results;
   int64_t rounds = 0;
   int64_t evaluated_tokens = 0;
   int64_t create_time_ns = 0;  // since the Unix epoch

@@ -96,9 +96,14 @@ void Scheduler::Run() {
   for (;;) {
     MutexLock lock(mutex_);
     if (stopped_) return;
-    if (leases_.Expire(absl::Now())) changed_.NotifyAll();
+    const absl::Time now = absl::Now();
+    if (leases_.Expire(now)) changed_.NotifyAll();
     bool more = false;
     for (auto& [id, entry] : jobs_) {
+      if (entry.runner != nullptr) {
+        entry.runner->Tick(now);
+        entry.ready = entry.ready || entry.runner->Overdue();
+      }
       if (!entry.ready) continue;
       Step(entry);
       more = more || entry.ready;
@@ -154,6 +159,9 @@ void Scheduler::Step(Entry& entry) {
   if (!more.ok()) {
     StopJob(entry, more.status());
     return;
+  }
+  for (const std::string& id : entry.runner->TakeWithdrawn()) {
+    leases_.RemoveTask(id);
   }
   for (const v1::Task& task : entry.runner->TakeTasks()) {
     absl::Status status = leases_.AddTask(task);

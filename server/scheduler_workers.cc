@@ -242,6 +242,9 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
 
 absl::Status Scheduler::Settle(Settlement& settlement) {
   JournalBatch& batch = settlement.batch;
+  for (const std::string& job : settlement.rewind) {
+    jobs_.at(job).runner->ForgetSearch();
+  }
   for (const std::string& job : settlement.touched) {
     batch.jobs.push_back(jobs_.at(job).runner->record());
   }

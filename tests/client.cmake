@@ -1,5 +1,7 @@
 # Tests of client/.
 evopress_test(client/statistics_table_test evopress_client)
+evopress_test(client/cost_table_test evopress_client)
+evopress_test(client/forecast_test evopress_client)
 evopress_test(client/space_builder_test evopress_client)
 evopress_test(client/exporters_test evopress_client)
 evopress_test(client/cli_test evopress_quant)

@@ -12,6 +12,7 @@ namespace evopress::client {
 
 using RunCommand = std::function<int()>;
 
+void AddPlanCommand(CLI::App& app, RunCommand& run);
 void AddSearchCommand(CLI::App& app, RunCommand& run);
 void AddSubmitCommand(CLI::App& app, RunCommand& run);
 void AddJobsCommand(CLI::App& app, RunCommand& run);
@@ -21,6 +22,7 @@ void AddLevelsCommand(CLI::App& app, RunCommand& run);
 void AddEvalCommand(CLI::App& app, RunCommand& run);
 void AddCompareCommand(CLI::App& app, RunCommand& run);
 void AddExportCommand(CLI::App& app, RunCommand& run);
+void AddReportCommand(CLI::App& app, RunCommand& run);
 
 }  // namespace evopress::client
 

@@ -100,7 +100,8 @@ void AddExportCommand(CLI::App& app, RunCommand& run) {
                       "hf: the uncompressed model, if it is not where the job "
                       "found it");
   command->add_flag("--incumbent", flags->incumbent,
-                    "The best so far of a job that has not ended");
+                    "The best so far of a job that is running, paused, "
+                    "cancelled or failed");
   command->add_flag("--force", flags->output.force,
                     "Replace an earlier result in --out");
   AddConnectionFlags(*command, flags->connection);

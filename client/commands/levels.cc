@@ -1,8 +1,6 @@
 // evopress levels: the compressed layers that searches choose from.
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -20,6 +18,7 @@
 #include "client/job_flags.h"
 #include "client/job_plan.h"
 #include "client/job_run.h"
+#include "client/level_table.h"
 #include "client/progress_line.h"
 #include "client/text_table.h"
 #include "proto/conversions.h"
@@ -44,24 +43,6 @@ struct StoreFlags {
   bool yes = false;
   bool json = false;
 };
-
-absl::StatusOr<v1::LevelTable> FetchTable(const FetchArtifact& fetch,
-                                          const v1::Job& job) {
-  if (job.level_table_sha256().empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(job.name(), " has no levels yet"));
-  }
-  auto path = fetch(job.level_table_sha256());
-  if (!path.ok()) return path.status();
-  std::ifstream in(*path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  v1::LevelTable table;
-  if (!in || !table.ParseFromString(bytes)) {
-    return absl::DataLossError(
-        absl::StrCat("the level table of ", job.name(), " cannot be read"));
-  }
-  return table;
-}
 
 void PrintTable(const v1::LevelTable& table, const std::string& job,
                 bool as_json) {
@@ -102,7 +83,7 @@ absl::Status Build(const BuildFlags& flags) {
   if (!run.ok()) return run.status();
   auto fetch = OpenArtifacts(run->service->channel(), run->service->data_dir());
   if (!fetch.ok()) return fetch.status();
-  auto table = FetchTable(*fetch, run->job);
+  auto table = FetchLevelTable(*fetch, run->job);
   if (!table.ok()) return table.status();
   PrintTable(*table, run->job.name(), flags.json);
   return absl::OkStatus();
@@ -115,7 +96,7 @@ absl::Status List(const StoreFlags& flags) {
   if (!fetch.ok()) return fetch.status();
   auto job = connection->client->GetJob(JobName(flags.job));
   if (!job.ok()) return job.status();
-  auto table = FetchTable(*fetch, *job);
+  auto table = FetchLevelTable(*fetch, *job);
   if (!table.ok()) return table.status();
   PrintTable(*table, job->name(), flags.json);
   return absl::OkStatus();
@@ -152,7 +133,7 @@ absl::StatusOr<std::set<std::string>> ReferencedBlobs(
   std::set<std::string> blobs;
   for (const auto& job : *jobs) {
     if (job.level_table_sha256().empty()) continue;
-    auto table = FetchTable(fetch, job);
+    auto table = FetchLevelTable(fetch, job);
     if (!table.ok()) {
       problems->push_back(
           absl::StrCat(job.name(), ": ", table.status().message()));

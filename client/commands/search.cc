@@ -10,6 +10,7 @@
 #include "client/job_flags.h"
 #include "client/job_plan.h"
 #include "client/job_run.h"
+#include "client/job_text.h"
 #include "client/progress_line.h"
 #include "client/result_table.h"
 
@@ -39,19 +40,26 @@ absl::Status RunSearch(const SearchFlags& flags) {
   auto table = MakeResultTable(run->job);
   if (!table.ok()) return table.status();
   if (flags.json) {
-    nlohmann::json json = {{"job", run->job.name()},
-                           {"state", StateName(run->job.state())},
-                           {"out", flags.output.out},
-                           {"history_hash", run->job.history_hash()},
-                           {"numeric_class", run->job.numeric_class()},
-                           {"rounds", run->job.rounds()},
-                           {"evaluated_tokens", run->job.evaluated_tokens()},
-                           {"warnings", plan->warnings},
-                           {"results", ToJson(*table)}};
+    nlohmann::json json = {
+        {"job", run->job.name()},
+        {"state", StateName(run->job.state())},
+        {"out", flags.output.out},
+        {"history_hash", run->job.history_hash()},
+        {"numeric_class", run->job.numeric_class()},
+        {"rounds", run->job.rounds()},
+        {"search_tokens", run->job.search_tokens()},
+        {"evaluated_tokens", run->job.evaluated_tokens()},
+        {"build_seconds", Seconds(run->job.build_time())},
+        {"measure_seconds", Seconds(run->job.measure_time())},
+        {"stopped_by", StopName(run->job)},
+        {"reproducible", IsReproducible(run->job)},
+        {"warnings", plan->warnings},
+        {"results", ToJson(*table)}};
     std::printf("%s\n", json.dump(2).c_str());
   } else {
-    std::printf("%s\nwritten to %s\n", FormatTable(*table, UseColor()).c_str(),
-                flags.output.out.c_str());
+    std::printf("%s%s\nwritten to %s\n",
+                FormatTable(*table, UseColor()).c_str(),
+                StopText(run->job).c_str(), flags.output.out.c_str());
   }
   return absl::OkStatus();
 }

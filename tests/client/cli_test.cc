@@ -43,8 +43,9 @@ class Cli : public ::testing::Test {
 };
 
 TEST_F(Cli, HelpOfEveryCommandTeachesWithAnExample) {
-  for (const char* command : {"search", "submit", "jobs", "workers", "inspect",
-                              "levels", "eval", "compare", "export"}) {
+  for (const char* command :
+       {"plan", "search", "submit", "jobs", "workers", "inspect", "levels",
+        "eval", "compare", "export", "report"}) {
     const RunResult r = RunEvoPress({command, "--help"});
     EXPECT_EQ(r.exit_code, 0) << command;
     EXPECT_THAT(r.out, HasSubstr("Example")) << command;
@@ -64,6 +65,22 @@ TEST_F(Cli, AnImpossibleBudgetPrintsTheReachableRange) {
   const RunResult r = Search({"--target-bits", "1.5"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_THAT(r.err, HasSubstr("2.000 to 4.000 bits per weight"));
+}
+
+TEST_F(Cli, BudgetsThatExcludeEachOtherAreRefusedBeforeTheWork) {
+  WriteText(tmp_ / "table",
+            "kind=ns unit=ns\n* rtn:b2:g32 30\n* rtn:b3:g32 20\n"
+            "* rtn:b4:g32 10\n");
+  const RunResult r = Search({"--target-bits", "2", "--cost-table",
+                              tmp_ / "table", "--budget", "ns=200"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err, HasSubstr("200 ns"));
+}
+
+TEST_F(Cli, TooFewTokensForAnythingAreUsageErrors) {
+  const RunResult r = Search({"--target-bits", "3", "--max-tokens", "64"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err, HasSubstr("first round"));
 }
 
 TEST_F(Cli, ASearchWithoutABudgetSaysHowToGiveOne) {

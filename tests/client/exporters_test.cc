@@ -10,6 +10,8 @@
 #include "client/export_json.h"
 #include "client/export_picture.h"
 #include "client/job_plan.h"
+#include "client/report_html.h"
+#include "client/search_story.h"
 #include "client/space_builder.h"
 #include "proto/conversions.h"
 #include "quant/compressor.h"
@@ -23,6 +25,7 @@ namespace evopress::client {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // An ended job on a tiny model with round-to-nearest levels, without a
 // coordinator: artifacts are files of a temporary directory.
@@ -240,6 +243,52 @@ TEST_F(Exporters, ReplaceOnlyWhatTheyWroteAndOnlyWhenForced) {
   EXPECT_EQ(ExportJob(Input(), Fetch(), options).code(),
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReadText(tmp_ / "mine/thesis.txt"), "do not delete");
+}
+
+TEST_F(Exporters, TheIncumbentOfACancelledJobIsLabelledAsSuch) {
+  *job_.mutable_incumbent() = job_.results(0);
+  job_.clear_results();
+  job_.set_state(v1::Job::CANCELLED);
+  const auto input = MakeExportInput(job_, /*incumbent=*/true, Fetch());
+  ASSERT_TRUE(input.ok()) << input.status();
+  const auto recipe = MakeRecipe(*input);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ((*recipe)["what"], "incumbent");
+  EXPECT_EQ((*recipe)["is_winner"], false);
+  EXPECT_EQ((*recipe)["job_state"], "cancelled");
+  EXPECT_EQ((*recipe)["reproducible"], false);
+  EXPECT_EQ((*recipe)["layers"].size(), space_.units.size());
+}
+
+TEST_F(Exporters, AResultThatAClockDecidedIsMarked) {
+  EXPECT_EQ(
+      (*MakeRecipe(*MakeExportInput(job_, false, Fetch())))["reproducible"],
+      true);
+  job_.set_stopped_by(v1::Job::DEADLINE);
+  const auto recipe = MakeRecipe(*MakeExportInput(job_, false, Fetch()));
+  EXPECT_EQ((*recipe)["reproducible"], false);
+  EXPECT_EQ((*recipe)["stopped_by"], "deadline");
+}
+
+TEST_F(Exporters, TheReportNeedsNothingElseAndTrustsNoName) {
+  job_.mutable_spec()->set_display_name("<script>alert(1)</script>");
+  const auto input = MakeExportInput(job_, false, Fetch());
+  ASSERT_TRUE(input.ok()) << input.status();
+  SearchStory story;
+  story.metric = "KL";
+  story.rounds.push_back({0, "<b>first</b>", 4, 4096, {1.5, 0.7}, 0.7, true});
+  story.replayed = true;
+  const auto html = WriteReport(*input, story);
+  ASSERT_TRUE(html.ok()) << html.status();
+  EXPECT_THAT(*html, HasSubstr("&lt;script&gt;"));
+  EXPECT_THAT(*html, Not(HasSubstr("<script")));
+  EXPECT_THAT(*html, Not(HasSubstr("<b>")));
+  for (const char* outside : {"src=", "href=", "url(", "@import"}) {
+    EXPECT_THAT(*html, Not(HasSubstr(outside)));
+  }
+  for (const search::Unit& unit : space_.units) {
+    EXPECT_THAT(*html, HasSubstr("<title>" + unit.name));
+  }
 }
 
 TEST_F(Exporters, AJobWithoutWinnerNeedsTheIncumbentFlag) {

@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "search/budget_sampler.h"
 #include "search/greedy.h"
 #include "search/weighted_dp.h"
@@ -92,6 +97,115 @@ TEST(SolveKnapsack, RefusesWhatItCannotHold) {
   poor.input.space.budgets[0].limit = 1000;
   EXPECT_TRUE(absl::IsFailedPrecondition(
       SolveKnapsack(poor.input.space, poor.input.layer_errors).status()));
+}
+
+// A second kind that does not follow the first, limited to `share` of what its
+// costs range over.
+Toy WithSecondBudget(Toy toy, uint64_t seed, double share) {
+  SearchSpace& space = toy.input.space;
+  space.cost_kinds.push_back("ns");
+  space.constant_costs.push_back(7);
+  Rng rng(seed, 55);
+  for (Unit& unit : space.units) {
+    for (LevelChoice& level : unit.menu) {
+      level.costs.push_back(rng.Between(0, 1000));
+    }
+  }
+  const CostRange range = ReachableCosts(space, 1);
+  space.budgets.push_back(
+      {1, range.min + static_cast<int64_t>(
+                          share * static_cast<double>(range.max - range.min))});
+  return toy;
+}
+
+TEST(SolveKnapsack, MeetsASecondBudgetWheneverAnythingDoes) {
+  int solved = 0;
+  double excess = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    const Toy toy = WithSecondBudget(RandomToy(seed), seed, 0.3);
+    const double best = BruteForce(toy);
+    const auto found = SolveKnapsack(toy.input.space, toy.input.layer_errors);
+    ASSERT_EQ(found.ok(), std::isfinite(best)) << found.status();
+    if (!found.ok()) continue;
+    EXPECT_TRUE(WithinBudgets(toy.input.space, *found));
+    EXPECT_GE(Damage(toy, *found), best - 1e-12);
+    ++solved;
+    excess += Damage(toy, *found) / best - 1;
+  }
+  EXPECT_GT(solved, 100);
+  // Six units are few: one choice is a sixth of everything.
+  EXPECT_LT(excess / solved, 0.35);
+}
+
+TEST(SolveKnapsack, WithManyUnitsASecondBudgetCostsLittleBeyondTheOptimum) {
+  // The optimum is not below what the prices prove: weak duality, here with
+  // the first budget too generous to bind.
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    SCOPED_TRACE(seed);
+    const std::vector<int64_t> sizes(100, 10);
+    const Toy toy = WithSecondBudget(
+        Ungrouped(MakeToy(sizes, {2, 3, 4, 6}, 100 * 10 * 6, seed)), seed, 0.2);
+    const auto found = SolveKnapsack(toy.input.space, toy.input.layer_errors);
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_TRUE(WithinBudgets(toy.input.space, *found));
+    SearchSpace second = toy.input.space;
+    second.budgets = {second.budgets[1]};
+    auto errors = toy.input.layer_errors;
+    for (size_t u = 0; u < errors.size(); ++u) {  // menus rise in the new kind
+      std::vector<std::pair<int64_t, double>> levels;
+      for (size_t l = 0; l < errors[u].size(); ++l) {
+        levels.emplace_back(second.units[u].menu[l].costs[1], errors[u][l]);
+        second.units[u].menu[l].name =
+            absl::StrCat(1000000 + levels[l].first, "-", l);
+      }
+      std::sort(levels.begin(), levels.end());
+      for (size_t l = 0; l < levels.size(); ++l)
+        errors[u][l] = levels[l].second;
+    }
+    SortMenus(second);
+    const auto exact = SolveKnapsack(second, errors);
+    ASSERT_TRUE(exact.ok()) << exact.status();
+    double best = 0;
+    for (size_t u = 0; u < errors.size(); ++u) {
+      best += errors[u][exact->levels[u]];
+    }
+    EXPECT_LT(Damage(toy, *found), 1.02 * best);
+  }
+}
+
+TEST(SolveKnapsack, SaysWhichBudgetsExcludeEachOther) {
+  Toy toy = WithSecondBudget(RandomToy(3), 3, 0);
+  toy.input.space.budgets[1].limit -= 1;
+  const auto found = SolveKnapsack(toy.input.space, toy.input.layer_errors);
+  EXPECT_EQ(found.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(found.status().message().find("ns"), std::string::npos)
+      << found.status();
+}
+
+TEST(EveryStrategyThatSolves, KeepsToBothBudgets) {
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    SCOPED_TRACE(seed);
+    const std::vector<int64_t> sizes(24, 10);
+    Toy toy = WithSecondBudget(MakeToy(sizes, {2, 3, 4, 6}, 24 * 10 * 3, seed),
+                               seed, 0.35);
+    GuidedOptions guided;
+    guided.samples = {1, 2};
+    guided.decision_samples = 2;
+    guided.races = 3;
+    EvoPressOptions evopress;
+    evopress.generations = 3;
+    evopress.stages = {{2, 1}, {1, 2}};
+    evopress.initial_samples = 2;
+    for (const StrategyOptions& options :
+         {StrategyOptions(DpOptions{}), StrategyOptions(WeightedDpOptions{}),
+          StrategyOptions(guided), StrategyOptions(evopress)}) {
+      SCOPED_TRACE(StrategyName(options));
+      const auto result = Search(toy.input, options, NoisyMeasure(toy));
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_TRUE(WithinBudgets(toy.input.space, result->done.winner));
+    }
+  }
 }
 
 TEST(Dp, SolvesTheLinearToy) {

@@ -52,15 +52,15 @@ std::vector<Case> Cases() {
   subnet_ga.crossovers = 3;
   subnet_ga.mutation_rate = 0.5;
   subnet_ga.samples = 2;
-  return {{"evopress", evopress, true, 1, "06b5047850778114"},
+  return {{"evopress", evopress, true, 2, "06b5047850778114"},
           {"uniform", UniformOptions{}, false, 1, "27689800cd252b54"},
           {"random", RandomOptions{12, 4, Metric::kKl}, true, 1,
            "3655ce0945e3b41e"},
           {"greedy", GreedyOptions{}, false, 1, "26e76f5017957ee3"},
-          {"dp", DpOptions{}, false, 1, "c652fc91c1764e76"},
-          {"weighted-dp", WeightedDpOptions{}, false, 1, "52a53e8b3447ee50"},
+          {"dp", DpOptions{}, false, 2, "c652fc91c1764e76"},
+          {"weighted-dp", WeightedDpOptions{}, false, 2, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
-          {"guided", guided, false, 2, "a4376ddc5edc2e9e"},
+          {"guided", guided, false, 3, "a4376ddc5edc2e9e"},
           {"brute-force", BruteForceOptions{1, Metric::kKl}, false, 1,
            "15ed95d097e7e995"},
           {"policy-gradient", policy_gradient, false, 1, "7ddc9de904187fbb"},

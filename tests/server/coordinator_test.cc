@@ -90,6 +90,75 @@ TEST(Coordinator, ASecondJobMeasuresNothingAgain) {
   ExpectSameOutcome(first, second);
 }
 
+TEST(Coordinator, ALimitBelowTheFirstRoundIsRefused) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  v1::JobSpec spec = SmallSpec();
+  spec.mutable_limits()->set_max_tokens(1024);
+  v1::Job job;
+  const grpc::Status status = Create(channel, spec, &job);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("max_tokens=1024"));
+  EXPECT_THAT(status.error_message(), HasSubstr("8192"));
+}
+
+TEST(Coordinator, TheDeadlineEndsAJobThatNobodyWorksOn) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  v1::JobSpec spec = SmallSpec();
+  spec.mutable_limits()->mutable_max_time()->set_nanos(400'000'000);
+  // Only levels and the report are ever answered.
+  FakeWorker worker(channel, "w", [&](const v1::Lease& lease, v1::Completion*) {
+    return !lease.task().has_evaluate() ||
+           lease.task().evaluate().data().role() == v1::TokenSetRef::HELD_OUT;
+  });
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, spec, &job).ok());
+  job = WaitForEnd(channel, job.name());
+  EXPECT_EQ(job.state(), v1::Job::SUCCEEDED) << job.error();
+  EXPECT_EQ(job.stopped_by(), v1::Job::DEADLINE);
+  EXPECT_EQ(job.rounds(), 0);
+}
+
+TEST(Coordinator, ACancelledJobKeepsItsIncumbentForGood) {
+  ScratchDirectory scratch;
+  v1::Job job;
+  {
+    auto coordinator = StartCoordinator(scratch.path());
+    const auto channel = coordinator->InProcessChannel();
+    UploadSpecArtifacts(channel);
+    std::atomic<int> left = 12;
+    FakeWorker worker(channel, "w", [&](const v1::Lease&, v1::Completion*) {
+      return --left >= 0;
+    });
+    ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+    job = WaitUntil(channel, job.name(), [&](const v1::Job& now) {
+      return now.rounds() > 1 && left < 0;
+    });
+    ASSERT_TRUE(job.has_incumbent());
+    grpc::ClientContext context;
+    v1::CancelJobRequest request;
+    request.set_name(job.name());
+    v1::Job cancelled;
+    ASSERT_TRUE(v1::Jobs::NewStub(channel)
+                    ->CancelJob(&context, request, &cancelled)
+                    .ok());
+    EXPECT_EQ(cancelled.state(), v1::Job::CANCELLED);
+    EXPECT_EQ(cancelled.incumbent().SerializeAsString(),
+              job.incumbent().SerializeAsString());
+  }
+  auto coordinator = StartCoordinator(scratch.path());
+  const v1::Job later = Get(coordinator->InProcessChannel(), job.name());
+  EXPECT_EQ(later.state(), v1::Job::CANCELLED);
+  EXPECT_EQ(later.incumbent().SerializeAsString(),
+            job.incumbent().SerializeAsString());
+  EXPECT_EQ(later.level_table_sha256(), job.level_table_sha256());
+}
+
 TEST(Coordinator, AWiderMenuBuildsOnlyTheLevelsItAdds) {
   ScratchDirectory scratch;
   auto coordinator = StartCoordinator(scratch.path());

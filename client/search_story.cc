@@ -1,0 +1,136 @@
+#include "client/search_story.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "proto/conversions.h"
+#include "search/strategy.h"
+#include "search/strategy_options.h"
+#include "server/level_build.h"
+
+namespace evopress::client {
+namespace {
+
+search::Metric MetricOf(const search::StrategyOptions& options) {
+  return std::visit(
+      [](const auto& chosen) {
+        if constexpr (requires { chosen.fitness; }) return chosen.fitness;
+        return search::Metric::kKl;
+      },
+      options);
+}
+
+std::string NameOf(search::Metric metric) {
+  switch (metric) {
+    case search::Metric::kKl:
+      return "KL";
+    case search::Metric::kTopKKl:
+      return "top-k KL";
+    case search::Metric::kNll:
+      return "NLL";
+  }
+  return "";
+}
+
+// The strategy as the coordinator has made it, or null.
+std::unique_ptr<search::Strategy> StrategyOf(
+    const v1::Job& job, const search::StrategyOptions& options,
+    const v1::LevelTable& table) {
+  auto space = proto::FromProto(job.spec().space());
+  if (!space.ok()) return nullptr;
+  search::StrategyInput input;
+  input.space = *std::move(space);
+  for (const v1::TokenSetRef& set : job.spec().data()) {
+    if (set.role() != v1::TokenSetRef::SEARCH) continue;
+    input.num_samples = set.sequences();
+    input.sample_tokens = set.length();
+  }
+  input.seed = job.spec().seed();
+  input.layer_errors = server::LayerErrors(table);
+  auto strategy = search::MakeStrategy(std::move(input), options);
+  return strategy.ok() ? *std::move(strategy) : nullptr;
+}
+
+bool Asks(const search::Step& step, const v1::RoundRecord& record) {
+  const search::Round* round = std::get_if<search::Round>(&step);
+  if (round == nullptr || round->index != record.index() ||
+      static_cast<int>(round->evaluations.size()) !=
+          record.evaluations_size()) {
+    return false;
+  }
+  for (int i = 0; i < record.evaluations_size(); ++i) {
+    const search::Evaluation& asked = round->evaluations[i];
+    const v1::RoundRecord::Evaluation& kept = record.evaluations(i);
+    if (proto::PackLevels(asked.assignment) != kept.assignment().levels() ||
+        !std::equal(asked.samples.begin(), asked.samples.end(),
+                    kept.samples().begin(), kept.samples().end())) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Tells the strategy all rounds; false as soon as it asks for something else.
+bool Replay(search::Strategy& strategy,
+            const std::vector<v1::RoundRecord>& records,
+            const std::vector<search::RoundResults>& results,
+            std::vector<StoryRound>& rounds) {
+  auto step = strategy.Start();
+  for (size_t r = 0; r < records.size(); ++r) {
+    if (!step.ok() || !Asks(*step, records[r])) return false;
+    const auto before = strategy.incumbent();
+    step = strategy.Tell(results[r]);
+    const auto after = strategy.incumbent();
+    if (!after.has_value()) continue;
+    rounds[r].incumbent = after->fitness;
+    rounds[r].changed =
+        !before.has_value() || before->assignment != after->assignment;
+  }
+  return step.ok();
+}
+
+}  // namespace
+
+absl::StatusOr<SearchStory> TellStory(
+    const v1::Job& job, const std::vector<v1::RoundRecord>& records,
+    const v1::LevelTable& table) {
+  auto options = proto::FromProto(job.spec().strategy());
+  if (!options.ok()) return options.status();
+  const search::Metric metric = MetricOf(*options);
+  int64_t length = 0;
+  for (const v1::TokenSetRef& set : job.spec().data()) {
+    if (set.role() == v1::TokenSetRef::SEARCH) length = set.length();
+  }
+  SearchStory story;
+  story.metric = NameOf(metric);
+  std::vector<search::RoundResults> results;
+  int64_t tokens = 0;
+  for (const v1::RoundRecord& record : records) {
+    StoryRound round;
+    round.index = record.index();
+    round.purpose = record.purpose();
+    search::RoundResults& told = results.emplace_back();
+    for (const v1::RoundRecord::Evaluation& evaluation : record.evaluations()) {
+      std::vector<search::SampleSums>& sums = told.emplace_back();
+      for (const v1::SampleSums& message : evaluation.sums()) {
+        auto sum = proto::FromProto(message);
+        if (!sum.ok()) return sum.status();
+        sums.push_back(*sum);
+      }
+      round.samples += evaluation.samples_size();
+      round.losses.push_back(search::MeanMetric(sums, metric));
+    }
+    tokens += round.samples * length;
+    round.tokens = tokens;
+    story.rounds.push_back(std::move(round));
+  }
+  if (auto strategy = StrategyOf(job, *options, table); strategy != nullptr) {
+    std::vector<StoryRound> replayed = story.rounds;
+    story.replayed = Replay(*strategy, records, results, replayed);
+    if (story.replayed) story.rounds = std::move(replayed);
+  }
+  return story;
+}
+
+}  // namespace evopress::client
