@@ -1,10 +1,16 @@
 #include "search/budget_sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 namespace evopress::search {
+namespace {
+
+constexpr int kScale = 500;  // binary digits that a row is scaled down by
+
+}  // namespace
 
 absl::StatusOr<BudgetSampler> BudgetSampler::Make(const SearchSpace& space,
                                                   Options options,
@@ -22,26 +28,28 @@ BudgetSampler::BudgetSampler(const SearchSpace& space, Options options,
       options_(std::move(options)),
       limit_(limit),
       grid_(std::move(grid)),
-      ways_(grid_.steps.size() * (grid_.capacity + 1)) {
-  for (size_t u = grid_.steps.size(); u-- > 0;) {
+      ways_(grid_.steps.size() * (grid_.capacity + 1)),
+      exponents_(grid_.steps.size() + 1) {
+  for (size_t place = grid_.order.size(); place-- > 0;) {
+    const size_t u = grid_.order[place];
+    // Members come first on the way down, so that their row has the greater
+    // exponent of the two that a module may lead to.
+    exponents_[place] = exponents_[place + 1];
     double largest = 0;
     for (int64_t amount = 0; amount <= grid_.capacity; ++amount) {
       double ways = 0;
-      for (int64_t step : grid_.steps[u]) {
-        if (step > amount) continue;
-        if (u + 1 == grid_.steps.size()) {
-          ways += step == amount ? 1.0 : 0.0;
-        } else {
-          ways += Ways(u + 1, amount - step);
-        }
+      for (size_t i = 0; i < options_[u].size(); ++i) {
+        ways += WaysAfter(Next(place, i), amount - grid_.steps[u][i],
+                          exponents_[place]);
       }
-      Ways(u, amount) = ways;
+      Ways(place, amount) = ways;
       largest = std::max(largest, ways);
     }
     // Only ratios within a row matter.
-    if (largest > 0x1p500) {
+    if (largest > std::ldexp(1.0, kScale)) {
+      exponents_[place] += kScale;
       for (int64_t amount = 0; amount <= grid_.capacity; ++amount) {
-        Ways(u, amount) *= 0x1p-500;
+        Ways(place, amount) *= std::ldexp(1.0, -kScale);
       }
     }
   }
@@ -49,16 +57,33 @@ BudgetSampler::BudgetSampler(const SearchSpace& space, Options options,
   while (most_ > 0 && !(Ways(0, most_) > 0)) --most_;
 }
 
+size_t BudgetSampler::Next(size_t place, size_t i) const {
+  const bool dropped = options_[grid_.order[place]][i] == kDropped;
+  return dropped ? grid_.end[place] : place + 1;
+}
+
+double BudgetSampler::WaysAfter(size_t place, int64_t after,
+                                int exponent) const {
+  if (after < 0) return 0;
+  if (place == grid_.order.size()) {
+    return after == 0 ? std::ldexp(1.0, -exponent) : 0.0;
+  }
+  const double ways = ways_[place * (grid_.capacity + 1) + after];
+  const int shift = exponents_[place] - exponent;
+  return shift == 0 ? ways : std::ldexp(ways, shift);
+}
+
 Assignment BudgetSampler::Draw(Rng& rng) const {
   Assignment assignment;
-  assignment.levels.resize(options_.size());
+  for (const std::vector<uint16_t>& options : options_) {
+    assignment.levels.push_back(options.front());
+  }
   int64_t left = most_;
-  for (size_t u = 0; u < options_.size(); ++u) {
+  for (size_t place = 0; place < grid_.order.size();) {
+    const size_t u = grid_.order[place];
     const auto weight = [&](size_t i) {
-      const int64_t after = left - grid_.steps[u][i];
-      if (after < 0) return 0.0;
-      if (u + 1 == options_.size()) return after == 0 ? 1.0 : 0.0;
-      return Ways(u + 1, after);
+      return WaysAfter(Next(place, i), left - grid_.steps[u][i],
+                       exponents_[place + 1]);
     };
     double total = 0;
     for (size_t i = 0; i < options_[u].size(); ++i) total += weight(i);
@@ -72,22 +97,26 @@ Assignment BudgetSampler::Draw(Rng& rng) const {
     }
     assignment.levels[u] = options_[u][chosen];
     left -= grid_.steps[u][chosen];
+    place = Next(place, chosen);
   }
   if (!grid_.exact) TopUp(assignment, rng);
   return assignment;
 }
 
-// Spends what rounding to buckets has left, in random order.
+// Spends what rounding to buckets has left, in random order. What is dropped
+// stays so.
 void BudgetSampler::TopUp(Assignment& assignment, Rng& rng) const {
   const int kind = SteeringKind(*space_);
   int64_t slack = limit_ - Cost(*space_, assignment, kind);
   std::vector<size_t> order(options_.size());
   std::iota(order.begin(), order.end(), size_t{0});
+  const std::vector<std::vector<size_t>> members = MembersOfModules(*space_);
   bool raised = true;
   while (raised) {
     raised = false;
     rng.Shuffle(order);
     for (size_t u : order) {
+      if (!members[u].empty() || !IsActive(*space_, assignment, u)) continue;
       const auto& menu = space_->units[u].menu;
       const int64_t here = menu[assignment.levels[u]].costs[kind];
       for (uint16_t level : options_[u]) {

@@ -3,8 +3,9 @@
 //
 // A dynamic programme counts, for every suffix of units and every remaining
 // amount, the ways to spend exactly that amount; drawing unit by unit with
-// these weights is uniform. Counts are doubles scaled by powers of two: IEEE
-// additions only, hence the same on every machine.
+// these weights is uniform. A dropped module counts as one way, whatever its
+// members. Counts are doubles scaled by powers of two: IEEE additions only,
+// hence the same on every machine.
 #ifndef EVOPRESS_SEARCH_BUDGET_SAMPLER_H_
 #define EVOPRESS_SEARCH_BUDGET_SAMPLER_H_
 
@@ -28,7 +29,8 @@ class BudgetSampler {
                                             Options options, int64_t limit);
 
   // Never costs more than `limit` of the steering kind; other budgets are the
-  // caller's. If the grid is exact, spends as much as any choice can.
+  // caller's. If the grid is exact, spends as much as any choice can. Inactive
+  // units take their first option.
   Assignment Draw(Rng& rng) const;
 
   bool exact() const { return grid_.exact; }
@@ -37,20 +39,24 @@ class BudgetSampler {
   BudgetSampler(const SearchSpace& space, Options options, int64_t limit,
                 CostGrid grid);
 
-  double& Ways(size_t unit, int64_t amount) {
-    return ways_[unit * (grid_.capacity + 1) + amount];
+  double& Ways(size_t place, int64_t amount) {
+    return ways_[place * (grid_.capacity + 1) + amount];
   }
-  double Ways(size_t unit, int64_t amount) const {
-    return ways_[unit * (grid_.capacity + 1) + amount];
-  }
+  // Ways to spend `after` from `place` on, in the scale of the row before it.
+  double WaysAfter(size_t place, int64_t after, int exponent) const;
+  // Where option i of the unit at `place` leads to: past a dropped module.
+  size_t Next(size_t place, size_t i) const;
   void TopUp(Assignment& assignment, Rng& rng) const;
 
   const SearchSpace* space_;
   Options options_;
   int64_t limit_;
   CostGrid grid_;
-  std::vector<double> ways_;  // [unit][amount]: units unit… spend `amount`
-  int64_t most_ = 0;          // the largest amount that can be spent
+  // [place][amount]: units from the grid's `place` on spend `amount`, divided
+  // by two to the power of exponents_[place].
+  std::vector<double> ways_;
+  std::vector<int> exponents_;
+  int64_t most_ = 0;  // the largest amount that can be spent
 };
 
 }  // namespace evopress::search

@@ -36,9 +36,11 @@ absl::StatusOr<Assignment> GroupwiseSampler::Draw(Rng& rng) const {
     }
     absl::StatusOr<Assignment> filled = SpendRest(std::move(drawn), rng);
     if (!filled.ok()) return filled.status();
-    if (Cost(*space_, *filled, SteeringKind(*space_)) >= most_) return filled;
+    if (Cost(*space_, *filled, SteeringKind(*space_)) >= most_) {
+      return Canonical(*space_, *std::move(filled));
+    }
   }
-  return whole_.Draw(rng);
+  return Canonical(*space_, whole_.Draw(rng));
 }
 
 absl::StatusOr<Assignment> GroupwiseSampler::SpendRest(Assignment drawn,

@@ -26,7 +26,7 @@ class GroupwiseSampler {
                                                Options options);
 
   // What all shares have left over goes to any unit. If that still spends less
-  // than can be spent at all, draws without regard to groups.
+  // than can be spent at all, draws without regard to groups. Canonical.
   absl::StatusOr<Assignment> Draw(Rng& rng) const;
 
  private:

@@ -213,7 +213,9 @@ Round StepwiseStrategy::NewRound(std::string purpose,
                           static_cast<double>(identity_.planned_samples));
   }
   pending_samples_ = 0;
-  for (const Evaluation& evaluation : evaluations) {
+  for (Evaluation& evaluation : evaluations) {
+    evaluation.assignment =
+        Canonical(space(), std::move(evaluation.assignment));
     pending_samples_ += static_cast<int64_t>(evaluation.samples.size());
   }
   round.evaluations = std::move(evaluations);
@@ -229,6 +231,7 @@ std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
 }
 
 Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
+  winner = Canonical(space(), std::move(winner));
   incumbent_ = Incumbent{winner, fitness};
   return Done{std::move(winner), fitness};
 }

@@ -50,14 +50,14 @@ class StepwiseStrategy : public Strategy {
   virtual nlohmann::json SaveState() const = 0;
   virtual absl::Status LoadState(const nlohmann::json& state) = 0;
 
-  // The next round: every assignment on the same samples.
+  // The next round: every assignment, made canonical, on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
                  const std::vector<int32_t>& samples);
   // The next round, every assignment on samples of its own.
   Round NewRound(std::string purpose, std::vector<Evaluation> evaluations);
   // Different samples in rising order, drawn afresh for the next round.
   std::vector<int32_t> DrawSamples(int32_t count) const;
-  // Makes `winner` the incumbent and ends the search.
+  // Makes `winner`, made canonical, the incumbent and ends the search.
   Step Finish(Assignment winner, double fitness);
 
   const SearchSpace& space() const { return input_.space; }
