@@ -64,6 +64,9 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
                  "any text and # a number that must be the same, e.g. "
                  "'*.layers.#.*.experts.*' (repeatable)")
       ->take_all();
+  app.add_option("--drop", flags.drop,
+                 "Modules that may be dropped: attn, mlp, attn,mlp or block "
+                 "(both together); alone (--menu keep) or with any menu");
 }
 
 void AddJobFlags(CLI::App& app, JobFlags& flags) {
@@ -81,10 +84,16 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "Budget KIND=LIMIT in bits, KIND code_bits, stored_bits or "
                  "model_bits; may be repeated")
       ->allow_extra_args(false);
+  app.add_option("--drop-share", flags.budget.drop_share,
+                 "Budget with --drop: the share of modules that must go, e.g. "
+                 "0.25");
+  app.add_option("--max-modules", flags.budget.max_modules,
+                 "Budget with --drop: modules that may stay");
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
-      ->check(CLI::IsMember({"guided", "evopress", "uniform", "random",
-                             "greedy", "dp", "weighted-dp"}))
+      ->check(
+          CLI::IsMember({"guided", "evopress", "uniform", "random", "greedy",
+                         "dp", "weighted-dp", "drop-kl", "drop-ppl"}))
       ->capture_default_str();
   app.add_option("--generations", strategy.generations, "evopress: generations")
       ->check(CLI::Range(1, 1 << 20))
@@ -199,6 +208,13 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
     return search::RandomOptions{flags.offspring, *last, *metric};
   }
   if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
+  // The one-shot scores of depth pruning, by the names of their metrics.
+  if (flags.strategy == "drop-kl") {
+    return search::GreedyOptions{*last, search::Metric::kKl};
+  }
+  if (flags.strategy == "drop-ppl") {
+    return search::GreedyOptions{*last, search::Metric::kNll};
+  }
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};
   }

@@ -45,6 +45,7 @@ struct JobFlags {
   std::string menu = "gptq:2-6:g64:actorder:search";
   std::string group = "size";
   std::vector<std::string> ties;  // "PATTERN,PATTERN"
+  std::string drop;               // "attn,mlp", "block"
   BudgetOptions budget;
   std::string display_name;
 };

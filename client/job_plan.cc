@@ -18,6 +18,7 @@
 #include "quant/model_hash.h"
 #include "search/assignment_text.h"
 #include "search/digest.h"
+#include "search/drop_text.h"
 #include "search/level_name.h"
 
 namespace evopress::client {
@@ -66,6 +67,9 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   for (const std::string& tie : flags.ties) {
     options.ties.push_back({absl::StrSplit(tie, ',', absl::SkipEmpty())});
   }
+  auto drop = ParseDropRule(flags.drop);
+  if (!drop.ok()) return drop.status();
+  options.drop = *drop;
   auto space = BuildSpace((*model)->tensors(), options);
   if (!space.ok()) return space.status();
   plan.space = *std::move(space);
@@ -114,6 +118,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   labels["client_version"] = kVersion;
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
+  if (!flags.drop.empty()) labels["drop"] = flags.drop;
   if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
   std::error_code error;
   labels["model_path"] = fs::absolute(flags.data.model, error).string();
@@ -181,10 +186,11 @@ std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
 absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   const BudgetOptions& budget = flags.budget;
   if (budget.target_bits.empty() && budget.max_size.empty() &&
-      budget.budgets.empty()) {
+      budget.budgets.empty() && budget.drop_share.empty() &&
+      budget.max_modules.empty()) {
     return absl::InvalidArgumentError(
         "no budget: give --target-bits 3, --max-size 90MB or --budget "
-        "code_bits=N");
+        "code_bits=N; with --drop also --drop-share 0.25 or --max-modules N");
   }
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();
@@ -193,6 +199,12 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
       !std::holds_alternative<search::DpOptions>(*strategy);
   auto plan = PlanCommon(flags, measures);
   if (!plan.ok()) return plan.status();
+  if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
+      !search::OnlyDrops(plan->space)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--strategy ", flags.strategy.strategy,
+        " scores modules alone: give --drop and --menu keep, or use greedy"));
+  }
   v1::JobSpec& spec = plan->spec;
   *spec.mutable_strategy() = proto::ToProto(*strategy);
   if (auto uniform = FindUniformBaseline(plan->space); uniform.has_value()) {
@@ -207,7 +219,10 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   const std::string goal = !budget.target_bits.empty()
                                ? absl::StrCat(budget.target_bits, " bits")
                            : !budget.max_size.empty() ? budget.max_size
-                                                      : budget.budgets[0];
+                           : !budget.budgets.empty()  ? budget.budgets[0]
+                           : !budget.max_modules.empty()
+                               ? absl::StrCat(budget.max_modules, " modules")
+                               : absl::StrCat(budget.drop_share, " dropped");
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name

@@ -6,11 +6,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/module_units.h"
 #include "client/text_table.h"
 #include "proto/conversions.h"
 
 namespace evopress::client {
 namespace {
+
+constexpr int kCostColumns = 4;  // the name and three costs
 
 using Sums = std::vector<search::SampleSums>;
 
@@ -137,15 +140,23 @@ std::string FormatTable(const ResultTable& table, bool bold) {
   if (!table.baseline.empty()) {
     headers.push_back(absl::StrCat(">KL / ", table.baseline, " [95 %]"));
   }
+  const auto kind = std::find(table.cost_kinds.begin(), table.cost_kinds.end(),
+                              std::string(kModules));
+  const bool modules = kind != table.cost_kinds.end();
+  if (modules) headers.insert(headers.begin() + kCostColumns, ">modules");
   TextTable text(headers);
   for (const ResultRow& row : table.rows) {
-    std::vector<std::string> first = {row.name, "", "", ""};
+    std::vector<std::string> first(kCostColumns + modules);
+    first[0] = row.name;
     const double weights =
         static_cast<double>(std::max<int64_t>(1, table.weights));
     if (row.costs.size() >= 2) {
       first[1] = FormatFixed(static_cast<double>(row.costs[0]) / weights, 4);
       first[2] = FormatFixed(static_cast<double>(row.costs[1]) / weights, 4);
       first[3] = FormatCount((row.costs[1] + 7) / 8);
+    }
+    if (modules && row.costs.size() == table.cost_kinds.size()) {
+      first.back() = FormatCount(row.costs[kind - table.cost_kinds.begin()]);
     }
     if (row.domains.empty()) text.AddRow(first);
     for (const DomainResult& domain : row.domains) {
@@ -157,7 +168,7 @@ std::string FormatTable(const ResultTable& table, bool bold) {
                           : "-");
       cells.push_back(WithRange(domain.kl_ratio));
       text.AddRow(cells);
-      first.assign(4, "");
+      first.assign(first.size(), "");
     }
   }
   return absl::StrCat(text.Format(bold),

@@ -77,6 +77,39 @@ absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
   return budget;
 }
 
+absl::Status AddModuleBudget(const BudgetOptions& options,
+                             search::SearchSpace& space) {
+  if (options.drop_share.empty() && options.max_modules.empty()) {
+    return absl::OkStatus();
+  }
+  if (!options.drop_share.empty() && !options.max_modules.empty()) {
+    return absl::InvalidArgumentError(
+        "--drop-share and --max-modules exclude each other");
+  }
+  if (space.cost_kinds.back() != kModules) {
+    return absl::InvalidArgumentError(
+        "--drop-share and --max-modules need --drop attn,mlp or --drop block");
+  }
+  const int kind = static_cast<int>(space.cost_kinds.size()) - 1;
+  search::Budget budget{kind, 0};
+  if (!options.drop_share.empty()) {
+    auto kept = search::ParseDropShare(options.drop_share,
+                                       ReachableCosts(space, kind).max);
+    if (!kept.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--drop-share: ", kept.status().message()));
+    }
+    budget.limit = *kept;
+  } else if (!absl::SimpleAtoi(options.max_modules, &budget.limit) ||
+             budget.limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-modules \"", options.max_modules,
+                     "\" is not a whole number, 0 or more"));
+  }
+  space.budgets.push_back(budget);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool IsSearched(const quant::TensorInfo& tensor) {
@@ -105,6 +138,11 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     unit.weights = tensor.elements();
     const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
     for (const search::LevelName& level : *menu) {
+      if (level.method == search::kDrop) {
+        return absl::InvalidArgumentError(
+            "modules are dropped, not layers: instead of the level drop in "
+            "--menu give --drop attn,mlp");
+      }
       auto costs = quant::CostsOf(shape, level);
       if (!costs.ok()) {
         return absl::InvalidArgumentError(absl::StrCat(
@@ -130,6 +168,10 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     return s;
   }
   search::AssignGroups(options.group, space.units);
+  if (options.drop.any()) {
+    absl::Status s = AddModules(options.drop, options.group, tensors, space);
+    if (!s.ok()) return s;
+  }
   search::SortMenus(space);
   if (absl::Status s = search::Validate(space); !s.ok()) return s;
   return space;
@@ -175,6 +217,7 @@ absl::Status AddBudgets(const BudgetOptions& options,
     if (!budget.ok()) return budget.status();
     space.budgets.push_back(*budget);
   }
+  if (absl::Status s = AddModuleBudget(options, space); !s.ok()) return s;
   search::SortMenus(space);
   if (absl::Status s = search::Validate(space); !s.ok()) return s;
   for (const search::Budget& budget : space.budgets) {
