@@ -218,6 +218,11 @@ absl::Status AddBudgets(const BudgetOptions& options,
     space.budgets.push_back(*budget);
   }
   if (absl::Status s = AddModuleBudget(options, space); !s.ok()) return s;
+  // A number of modules steers only where nothing else does.
+  std::stable_partition(space.budgets.begin(), space.budgets.end(),
+                        [&](const search::Budget& budget) {
+                          return space.cost_kinds[budget.kind] != kModules;
+                        });
   search::SortMenus(space);
   if (absl::Status s = search::Validate(space); !s.ok()) return s;
   for (const search::Budget& budget : space.budgets) {

@@ -329,6 +329,36 @@ TEST_P(EveryStrategy, KeepsEveryBudgetOrSaysThatItCannot) {
   }
 }
 
+TEST_P(EveryStrategy, AsksForPhenotypesWithinTheBudgetWhereThereAreModules) {
+  if (GetParam().name == "fixed") GTEST_SKIP() << "fixed ignores budgets";
+  const bool refused = GetParam().name == "guided";
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    for (const Toy& toy : {MakeDropToy(4, /*kept=*/6, seed),
+                           MakeModularToy(3, {2, 3, 4}, 3 * 72 * 3, seed)}) {
+      SCOPED_TRACE(seed);
+      const SearchSpace& space = toy.input.space;
+      const auto result =
+          Search(toy.input, GetParam().options, NoisyMeasure(toy),
+                 [&](const Round& round) {
+                   for (const Evaluation& evaluation : round.evaluations) {
+                     ASSERT_EQ(evaluation.assignment,
+                               Canonical(space, evaluation.assignment));
+                   }
+                 });
+      // Modules are not alike: uniform keeps them all or says that it cannot.
+      if (refused ||
+          (GetParam().name == "uniform" && space.budgets[0].kind == 1)) {
+        EXPECT_TRUE(absl::IsFailedPrecondition(result.status()))
+            << result.status();
+        continue;
+      }
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_TRUE(WithinBudgets(space, result->done.winner));
+      EXPECT_EQ(result->done.winner, Canonical(space, result->done.winner));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EveryStrategy, testing::ValuesIn(Cases()),
                          [](const auto& info) {
                            std::string name = info.param.name;
@@ -395,6 +425,21 @@ TEST(Uniform, UnitsWithoutAChoiceTakeTheirOnlyLevel) {
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_EQ(found->level, "gptq:b4:g64:asym");
   EXPECT_EQ(found->assignment.levels.back(), 0);
+}
+
+TEST(Uniform, KeepsEveryModule) {
+  const Toy toy = MakeModularToy(2, {2, 3, 4}, 2 * 72 * 3 + 32, 1);
+  const auto found = DearestUniform(toy.input.space);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->level, "gptq:b3:g64:asym");
+  EXPECT_EQ(found->cost, toy.input.space.budgets[0].limit);
+  Toy poor = toy;
+  poor.input.space.budgets[0].limit = 1000 + 2 * 72 * 2;
+  EXPECT_NE(DearestUniform(poor.input.space)
+                .status()
+                .ToString()
+                .find("with every module kept"),
+            std::string::npos);
 }
 
 }  // namespace
