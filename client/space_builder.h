@@ -53,8 +53,8 @@ struct BudgetOptions {
   std::string max_size;              // "90MB", "1.5GiB", "800000": whole model
   std::vector<std::string> budgets;  // "code_bits=250000000"
   // At most one of these; after the others, so that it steers only alone.
-  std::string drop_share;   // "0.25": modules that must go, rounded up
-  std::string max_modules;  // "45": modules that may stay
+  std::string drop_share = {};   // "0.25": modules that must go, rounded up
+  std::string max_modules = {};  // "45": modules that may stay
 };
 
 // Adds the budgets and sorts the menus accordingly. InvalidArgument for texts

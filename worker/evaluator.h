@@ -44,7 +44,7 @@ struct EvaluatorInfo {
 // hidden states and costs no time; blobs of its layers are not looked at.
 struct WeightChoice {
   std::map<std::string, std::string> blob_of_layer;  // layer -> blob path
-  std::set<std::string> dropped;                     // modules
+  std::set<std::string> dropped = {};                // modules
 
   bool IsReference() const { return blob_of_layer.empty() && dropped.empty(); }
   auto operator<=>(const WeightChoice&) const = default;

@@ -22,8 +22,10 @@ class Search : public ::testing::Test {
   // Runs a search of 3 generations of 4 offspring with a data directory of
   // its own.
   nlohmann::json Run(const std::string& name, int workers, int seed = 1,
-                     const std::string& strategy = "evopress") {
-    const RunResult r = RunEvoPress({"search",
+                     const std::string& strategy = "evopress",
+                     const std::vector<std::string>& space = {
+                         "--menu", "gptq:2-4:g32", "--target-bits", "3"}) {
+    std::vector<std::string> args = {"search",
                                      tmp_ / "model",
                                      "--text",
                                      tmp_ / "text.txt",
@@ -31,10 +33,6 @@ class Search : public ::testing::Test {
                                      "wiki=" + (tmp_ / "wiki.txt"),
                                      "--held-out-tokens",
                                      "256",
-                                     "--menu",
-                                     "gptq:2-4:g32",
-                                     "--target-bits",
-                                     "3",
                                      "--strategy",
                                      strategy,
                                      "--generations",
@@ -64,11 +62,24 @@ class Search : public ::testing::Test {
                                      "--for",
                                      "evopress,json,hf",
                                      "--force",
-                                     "--json"});
+                                     "--json"};
+    args.insert(args.end(), space.begin(), space.end());
+    const RunResult r = RunEvoPress(args);
     EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
     const auto json = nlohmann::json::parse(r.out, nullptr, false);
     EXPECT_FALSE(json.is_discarded()) << r.out;
     return json;
+  }
+
+  // Perplexity of the model at `path` on what searches report on.
+  double Perplexity(const std::string& path) {
+    const RunResult r =
+        RunEvoPress({"eval", path, "--text", "wiki=" + (tmp_ / "wiki.txt"),
+                     "--text-tokens", "256", "--sequence-length", "32",
+                     "--data", tmp_ / "data-eval", "--json"});
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    const auto json = nlohmann::json::parse(r.out, nullptr, false);
+    return json["results"]["rows"][0]["held_out"][0]["perplexity"];
   }
 
   nlohmann::json Recipe(const std::string& name) {
@@ -101,6 +112,36 @@ TEST_F(Search, TheWinnerCostsWhatWasAskedAndBeatsNothingItCouldNotMeasure) {
   }
   EXPECT_EQ(code_bits, 3 * kWeights);
   EXPECT_TRUE(std::filesystem::exists(tmp_ / "out-a/model.safetensors"));
+}
+
+TEST_F(Search, DropsHalfOfTheModulesAndWritesAModelThatLosesTheSame) {
+  const auto result =
+      Run("drop", 2, 1, "evopress",
+          {"--menu", "keep", "--drop", "attn,mlp", "--drop-share", "0.5"});
+  ASSERT_TRUE(result.contains("results")) << result;
+  const auto& winner = result["results"]["rows"][0];
+  EXPECT_EQ(winner["costs"]["modules"], 2);
+  // One attention and one MLP of two blocks each, as EvoPress writes it.
+  EXPECT_THAT(ReadText(tmp_ / "out-drop/evopress.txt"),
+              ::testing::AnyOf("none\nattn+mlp\n", "attn+mlp\nnone\n",
+                               "attn\nmlp\n", "mlp\nattn\n"));
+  EXPECT_EQ(Recipe("drop")["modules"].size(), 4u);
+  EXPECT_NEAR(Perplexity(tmp_ / "out-drop"),
+              winner["held_out"][0]["perplexity"].get<double>(), 1e-3);
+  EXPECT_THAT(ReadText(tmp_ / "out-drop/assignment.svg"),
+              ::testing::HasSubstr("q_proj: dropped"));
+}
+
+TEST_F(Search, DropsModulesToReachFewerBitsThanAnyLevelHas) {
+  const auto result = Run(
+      "joint", 1, 1, "evopress",
+      {"--menu", "rtn:2-4:g32", "--drop", "attn,mlp", "--target-bits", "1.75"});
+  ASSERT_TRUE(result.contains("results")) << result;
+  const auto& winner = result["results"]["rows"][0];
+  EXPECT_LE(winner["costs"]["code_bits"], kWeights * 7 / 4);
+  EXPECT_LT(winner["costs"]["modules"], 4);
+  EXPECT_NEAR(Perplexity(tmp_ / "out-joint"),
+              winner["held_out"][0]["perplexity"].get<double>(), 1e-3);
 }
 
 TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
