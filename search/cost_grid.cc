@@ -6,17 +6,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace evopress::search {
-
-Options AllOptions(const SearchSpace& space) {
-  Options options;
-  options.reserve(space.units.size());
-  for (const Unit& unit : space.units) {
-    options.emplace_back(unit.menu.size());
-    std::iota(options.back().begin(), options.back().end(), uint16_t{0});
-  }
-  return options;
-}
-
 namespace {
 
 void Order(const SearchSpace& space, CostGrid& grid) {
@@ -33,6 +22,16 @@ void Order(const SearchSpace& space, CostGrid& grid) {
 }
 
 }  // namespace
+
+Options AllOptions(const SearchSpace& space) {
+  Options options;
+  options.reserve(space.units.size());
+  for (const Unit& unit : space.units) {
+    options.emplace_back(unit.menu.size());
+    std::iota(options.back().begin(), options.back().end(), uint16_t{0});
+  }
+  return options;
+}
 
 absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
                                       const Options& options, int64_t limit,

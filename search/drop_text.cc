@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -21,7 +20,7 @@ constexpr std::array<const char*, 4> kWords = {"none", "attn", "mlp",
 constexpr int kNoBlock = -1;
 constexpr int kMaxBlocks = 100'000;
 
-// The last number among the dotted parts of a name.
+// The first number among the dotted parts of a name.
 int BlockOf(const std::string& name) {
   int block = kNoBlock;
   for (const absl::string_view part : absl::StrSplit(name, '.')) {
