@@ -179,8 +179,10 @@ class Costs {
                                     const search::SearchSpace& space) {
     Costs costs(table);
     std::map<std::string, bool> used;
-    for (const search::Unit& unit : space.units) {
-      for (const std::string& layer : unit.layers) used[layer] = true;
+    const auto members = search::MembersOfModules(space);
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      if (!members[u].empty()) continue;
+      for (const std::string& layer : space.units[u].layers) used[layer] = true;
     }
     for (const CostTable::Entry& entry : table.entries) {
       std::vector<std::string> layers;
@@ -278,9 +280,15 @@ absl::Status AddCostKind(const CostTable& table, search::SearchSpace& space) {
   search::SearchSpace wider = space;
   wider.cost_kinds.push_back(table.kind);
   wider.constant_costs.push_back(table.constant);
-  for (search::Unit& unit : wider.units) {
+  const auto members = search::MembersOfModules(space);
+  for (size_t u = 0; u < wider.units.size(); ++u) {
+    search::Unit& unit = wider.units[u];
     for (search::LevelChoice& level : unit.menu) {
       int64_t total = 0;
+      if (!members[u].empty()) {  // its members cost what it costs
+        level.costs.push_back(total);
+        continue;
+      }
       for (const std::string& layer : unit.layers) {
         auto cost = costs->Of(layer, level.name);
         if (!cost.ok()) return cost.status();

@@ -55,9 +55,10 @@ absl::StatusOr<std::vector<CostTable>> ReadCostTables(
     const std::vector<std::string>& paths);
 
 // Adds the table's kind as the last of `space`; a unit of several layers costs
-// their sum. InvalidArgument, naming file, layer and level, for a choice
-// without a cost, two patterns that disagree about one, an entry whose layer
-// is none of the space's, or a kind that is there already.
+// their sum, and a module what its layers cost. InvalidArgument, naming file,
+// layer and level, for a choice without a cost, two patterns that disagree
+// about one, an entry whose layer is none of the space's, or a kind that is
+// there already.
 absl::Status AddCostKind(const CostTable& table, search::SearchSpace& space);
 
 }  // namespace evopress::client

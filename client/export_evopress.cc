@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/assignment_text.h"
+#include "search/drop_text.h"
 
 namespace evopress::client {
 namespace {
@@ -21,13 +22,17 @@ absl::Status WriteAndVerify(const ExportInput& input, const char* file,
 
 absl::Status ExportEvoPress(const ExportInput& input, bool strict,
                             OutputDir& out) {
-  auto bits = search::FormatNominalBits(input.space, input.assignment);
-  if (bits.ok()) {
+  // EvoPress writes drops or bits; it has no words for both at once.
+  const bool drops = search::OnlyDrops(input.space);
+  const bool joint = !drops && search::HasModules(input.space);
+  auto bits = drops ? search::FormatDrops(input.space, input.assignment)
+                    : search::FormatNominalBits(input.space, input.assignment);
+  if (bits.ok() && !joint) {
     if (absl::Status s = WriteAndVerify(input, kEvoPressFile, *bits, out);
         !s.ok()) {
       return s;
     }
-  } else if (strict) {
+  } else if (strict && !joint) {
     return bits.status();
   }
   return WriteAndVerify(input, kLevelsFile,

@@ -1,5 +1,6 @@
-// The text format of IST-DASLab/EvoPress: "<layer>: <bits>" a line, layers
-// under their Hugging Face names.
+// The text formats of IST-DASLab/EvoPress: "<layer>: <bits>" a line, layers
+// under their Hugging Face names; or, where modules alone are searched, what is
+// dropped of every block (search/drop_text.h).
 #ifndef EVOPRESS_CLIENT_EXPORT_EVOPRESS_H_
 #define EVOPRESS_CLIENT_EXPORT_EVOPRESS_H_
 
@@ -14,7 +15,8 @@ inline constexpr char kLevelsFile[] = "levels.txt";
 
 // Writes evopress.txt and, with full level names, levels.txt, and reads both
 // back. Where two levels of a menu have the same bits, the first cannot say
-// which is meant and is left out; InvalidArgument if `strict`.
+// which is meant and is left out; InvalidArgument if `strict`. Where modules
+// are searched with levels, levels.txt is the format.
 absl::Status ExportEvoPress(const ExportInput& input, bool strict,
                             OutputDir& out);
 

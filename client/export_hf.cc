@@ -70,6 +70,36 @@ absl::StatusOr<std::map<std::string, std::string>> BlobPaths(
   return paths;
 }
 
+// The tensors that are zeros so that a dropped module adds nothing.
+absl::StatusOr<std::set<std::string>> SilencedTensors(
+    const ExportInput& input, const quant::Checkpoint& model) {
+  std::set<std::string> silenced;
+  const auto members = search::MembersOfModules(input.space);
+  for (size_t u = 0; u < input.space.units.size(); ++u) {
+    if (members[u].empty() || input.assignment.levels[u] != search::kDropped) {
+      continue;
+    }
+    for (const std::string& module : input.space.units[u].layers) {
+      const size_t before = silenced.size();
+      for (const quant::TensorInfo& tensor : model.tensors()) {
+        if (!search::LiesIn(tensor.name, module)) continue;
+        const std::string layer = tensor.name.substr(0, tensor.name.rfind('.'));
+        if (absl::EndsWith(layer, ".o_proj") ||
+            absl::EndsWith(layer, ".down_proj") ||
+            absl::EndsWith(layer, ".w2")) {
+          silenced.insert(tensor.name);
+        }
+      }
+      if (silenced.size() == before) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "the output projection of the dropped module ", module,
+            " is not known here; --for hf cannot write this model"));
+      }
+    }
+  }
+  return silenced;
+}
+
 absl::Status ReadBlobInto(const std::string& layer, const std::string& path,
                           const std::vector<int64_t>& shape,
                           std::vector<float>& values) {
@@ -86,6 +116,7 @@ absl::Status ReadBlobInto(const std::string& layer, const std::string& path,
 
 absl::Status WriteWeights(const quant::Checkpoint& model,
                           const std::map<std::string, std::string>& blobs,
+                          const std::set<std::string>& silenced,
                           const std::string& dtype, const std::string& dir,
                           std::map<std::string, Written>& written) {
   std::vector<quant::SafetensorsSource> sources;
@@ -97,14 +128,15 @@ absl::Status WriteWeights(const quant::Checkpoint& model,
     source.dtype = dtype;
     source.shape = tensor.shape;
     written[tensor.name].shape = tensor.shape;
-    source.bytes = [&model, &blobs, &written, dtype,
+    source.bytes = [&model, &blobs, &silenced, &written, dtype,
                     tensor]() -> absl::StatusOr<std::string> {
       std::vector<float> values(tensor.elements());
       std::string layer = tensor.name;
       if (absl::EndsWith(layer, ".weight")) layer.resize(layer.size() - 7);
       const auto blob = blobs.find(layer);
       const absl::Status read =
-          blob != blobs.end()
+          silenced.contains(tensor.name) ? absl::OkStatus()  // values are zeros
+          : blob != blobs.end()
               ? ReadBlobInto(layer, blob->second, tensor.shape, values)
               : model.ReadF32(tensor.name, absl::MakeSpan(values));
       if (!read.ok()) return read;
@@ -256,6 +288,8 @@ absl::Status ExportHf(const ExportInput& input, const FetchArtifact& fetch,
   }
   auto blobs = BlobPaths(input, fetch);
   if (!blobs.ok()) return blobs.status();
+  auto silenced = SilencedTensors(input, **model);
+  if (!silenced.ok()) return silenced.status();
   auto config = MakeConfig(**model, options.dtype);
   if (!config.ok()) return config.status();
   if (absl::Status s = out.Write("config.json", Dump(*config)); !s.ok()) {
@@ -269,8 +303,8 @@ absl::Status ExportHf(const ExportInput& input, const FetchArtifact& fetch,
     if (absl::Status s = CopySideFiles(path, out); !s.ok()) return s;
   }
   std::map<std::string, Written> written;
-  if (absl::Status s =
-          WriteWeights(**model, *blobs, *dtype, out.temporary(), written);
+  if (absl::Status s = WriteWeights(**model, *blobs, *silenced, *dtype,
+                                    out.temporary(), written);
       !s.ok()) {
     return s;
   }

@@ -1,6 +1,11 @@
 // A Hugging Face directory with the chosen levels dequantized: it runs
 // wherever the model itself runs and shows exactly what the search measured.
 // It saves no memory; it is for checking and for further conversion.
+//
+// Of a dropped module the output projection (o_proj, down_proj, of every
+// expert) is written as zeros, bias included: the module then adds exactly
+// nothing, and the architecture stays what every runtime knows. The rest of it
+// keeps the model's weights.
 #ifndef EVOPRESS_CLIENT_EXPORT_HF_H_
 #define EVOPRESS_CLIENT_EXPORT_HF_H_
 

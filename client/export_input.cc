@@ -56,6 +56,8 @@ absl::StatusOr<ExportInput> MakeExportInput(const v1::Job& job, bool incumbent,
 
 absl::StatusOr<const v1::LevelTable::Blob*> FindBlob(const ExportInput& input,
                                                      int unit, int layer) {
+  // What a dropped module would have run with is no part of the result.
+  if (!IsActive(input.space, input.assignment, unit)) return nullptr;
   const search::Unit& expected = input.space.units[unit];
   const int level = input.assignment.levels[unit];
   const auto mismatch = [&] {

@@ -83,9 +83,16 @@ nlohmann::json CostsJson(const search::SearchSpace& space,
 
 absl::StatusOr<nlohmann::json> LayersJson(const ExportInput& input) {
   nlohmann::json layers = nlohmann::json::array();
+  const auto members = search::MembersOfModules(input.space);
+  const search::LevelChoice dropped{
+      search::kDrop, std::vector<int64_t>(input.space.cost_kinds.size())};
   for (size_t u = 0; u < input.space.units.size(); ++u) {
+    if (!members[u].empty()) continue;
     const search::Unit& unit = input.space.units[u];
-    const search::LevelChoice& choice = unit.menu[input.assignment.levels[u]];
+    const search::LevelChoice& choice =
+        IsActive(input.space, input.assignment, u)
+            ? unit.menu[input.assignment.levels[u]]
+            : dropped;
     for (size_t l = 0; l < unit.layers.size(); ++l) {
       nlohmann::json layer = {{"layer", unit.layers[l]},
                               {"level", choice.name},
@@ -105,6 +112,22 @@ absl::StatusOr<nlohmann::json> LayersJson(const ExportInput& input) {
     }
   }
   return layers;
+}
+
+// What may be dropped, and what is.
+nlohmann::json ModulesJson(const ExportInput& input) {
+  nlohmann::json modules = nlohmann::json::array();
+  const auto members = search::MembersOfModules(input.space);
+  for (size_t u = 0; u < input.space.units.size(); ++u) {
+    if (members[u].empty()) continue;
+    const search::Unit& unit = input.space.units[u];
+    for (const std::string& name : unit.layers) {
+      modules.push_back(
+          {{"module", name},
+           {"level", unit.menu[input.assignment.levels[u]].name}});
+    }
+  }
+  return modules;
 }
 
 absl::StatusOr<std::string> ReadBytes(const std::string& path) {
@@ -173,6 +196,7 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"fitness", fitness},
       {"results", ToJson(*table)},
       {"layers", *layers},
+      {"modules", ModulesJson(input)},
       {"labels", labels}};
 }
 

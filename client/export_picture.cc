@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -31,6 +32,7 @@ struct Cell {
   int block = kNoBlock;
   int row = 0;
   double bits = 0;
+  bool dropped = false;
   std::string layer;
   std::string level;
 };
@@ -65,7 +67,9 @@ Grid MakeGrid(const search::SearchSpace& space,
               const search::Assignment& assignment) {
   Grid grid;
   std::map<std::string, int> row_of;
+  const auto members = search::MembersOfModules(space);
   for (size_t u = 0; u < space.units.size(); ++u) {
+    if (!members[u].empty()) continue;
     const search::Unit& unit = space.units[u];
     const search::LevelChoice& choice = unit.menu[assignment.levels[u]];
     for (const std::string& layer : unit.layers) {
@@ -80,6 +84,7 @@ Grid MakeGrid(const search::SearchSpace& space,
       }
       cell.layer = layer;
       cell.level = choice.name;
+      cell.dropped = !IsActive(space, assignment, u);
       grid.blocks.push_back(cell.block);
       grid.cells.push_back(std::move(cell));
     }
@@ -104,6 +109,19 @@ Grid MakeGrid(const search::SearchSpace& space,
   return grid;
 }
 
+void DrawDropped(const Cell& cell, double x, double y, std::string& svg) {
+  absl::StrAppendFormat(
+      &svg,
+      "<g><title>%s: dropped</title><rect x=\"%g\" y=\"%g\" width=\"%d\" "
+      "height=\"%d\" rx=\"3\" fill=\"white\" stroke=\"#bbbbbb\" "
+      "stroke-dasharray=\"2 2\"/>\n",
+      EscapeXml(cell.layer), x + 1.5, y + 1.5, kCell - 3, kCell - 3);
+  absl::StrAppend(
+      &svg,
+      SvgText(x + kCell / 2.0, y + kCell * 0.66, "middle", "#999999", 10, "×"),
+      "</g>\n");
+}
+
 }  // namespace
 
 std::string DrawAssignment(const search::SearchSpace& space,
@@ -111,8 +129,9 @@ std::string DrawAssignment(const search::SearchSpace& space,
                            const std::string& title) {
   const Grid grid = MakeGrid(space, assignment);
   double most = 0;
-  double least = grid.cells.empty() ? 0 : grid.cells[0].bits;
+  double least = std::numeric_limits<double>::infinity();
   for (const Cell& cell : grid.cells) {
+    if (cell.dropped) continue;
     most = std::max(most, cell.bits);
     least = std::min(least, cell.bits);
   }
@@ -141,6 +160,10 @@ std::string DrawAssignment(const search::SearchSpace& space,
     const size_t column =
         std::lower_bound(grid.blocks.begin(), grid.blocks.end(), cell.block) -
         grid.blocks.begin();
+    if (cell.dropped) {
+      DrawDropped(cell, kLeft + kCell * column, kTop + kCell * cell.row, svg);
+      continue;
+    }
     const double share =
         most > least ? (cell.bits - least) / (most - least) : 0.5;
     const double x = kLeft + kCell * column;

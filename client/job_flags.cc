@@ -64,6 +64,9 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
                  "any text and # a number that must be the same, e.g. "
                  "'*.layers.#.*.experts.*' (repeatable)")
       ->take_all();
+  app.add_option("--drop", flags.drop,
+                 "Modules that may be dropped: attn, mlp, attn,mlp or block "
+                 "(both together); alone (--menu keep) or with any menu");
   app.add_option("--cost-table", flags.cost_tables,
                  "Costs of your own, e.g. nanoseconds: a file that begins "
                  "\"kind=decode unit=ns\", then a line \"LAYER LEVEL COST\" "
@@ -88,11 +91,17 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "or that of a cost table; may be repeated. The first budget "
                  "is the one that strategies spend in full")
       ->allow_extra_args(false);
+  app.add_option("--drop-share", flags.budget.drop_share,
+                 "Budget with --drop: the share of modules that must go, e.g. "
+                 "0.25");
+  app.add_option("--max-modules", flags.budget.max_modules,
+                 "Budget with --drop: modules that may stay");
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")
-      ->check(CLI::IsMember({"guided", "evopress", "uniform", "random",
-                             "greedy", "dp", "weighted-dp", "brute-force",
-                             "policy-gradient", "subnet-ga"}))
+      ->check(
+          CLI::IsMember({"guided", "evopress", "uniform", "random", "greedy",
+                         "dp", "weighted-dp", "drop-kl", "drop-ppl",
+                         "brute-force", "policy-gradient", "subnet-ga"}))
       ->capture_default_str();
   app.add_option("--generations", strategy.generations,
                  "evopress, subnet-ga: generations; policy-gradient: steps")
@@ -229,6 +238,13 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
     return search::RandomOptions{flags.offspring, *last, *metric};
   }
   if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
+  // The one-shot scores of depth pruning, by the names of their metrics.
+  if (flags.strategy == "drop-kl") {
+    return search::GreedyOptions{*last, search::Metric::kKl};
+  }
+  if (flags.strategy == "drop-ppl") {
+    return search::GreedyOptions{*last, search::Metric::kNll};
+  }
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};
   }

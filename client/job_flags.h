@@ -50,6 +50,7 @@ struct JobFlags {
   std::string menu = "gptq:2-6:g64:actorder:search";
   std::string group = "size";
   std::vector<std::string> ties;         // "PATTERN,PATTERN"
+  std::string drop;                      // "attn,mlp", "block"
   std::vector<std::string> cost_tables;  // files, see cost_table.h
   BudgetOptions budget;
   double max_hours = 0;  // 0: no bound

@@ -20,6 +20,7 @@
 #include "quant/model_hash.h"
 #include "search/assignment_text.h"
 #include "search/digest.h"
+#include "search/drop_text.h"
 #include "search/level_name.h"
 #include "search/mutation.h"
 #include "search/start_point.h"
@@ -63,6 +64,19 @@ std::string RequestId(const v1::JobSpec& spec,
   id.Text(proto::IdentityBytes(spec));
   id.Int(search::StrategyVersion(strategy));
   return id.Sha256();
+}
+
+// The budget that steers, for people.
+std::string Goal(const BudgetOptions& budget) {
+  if (!budget.target_bits.empty()) {
+    return absl::StrCat(budget.target_bits, " bits");
+  }
+  if (!budget.max_size.empty()) return budget.max_size;
+  if (!budget.budgets.empty()) return budget.budgets[0];
+  if (!budget.max_modules.empty()) {
+    return absl::StrCat(budget.max_modules, " modules");
+  }
+  return absl::StrCat(budget.drop_share, " dropped");
 }
 
 // Model, space, data: what all jobs share. The strategy comes later.
@@ -121,6 +135,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   labels["client_version"] = kVersion;
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
+  if (!flags.drop.empty()) labels["drop"] = flags.drop;
   if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
   for (const CostTable& table : *tables) {
     labels[absl::StrCat("cost_table.", table.kind)] =
@@ -144,6 +159,9 @@ absl::StatusOr<search::SearchSpace> PlanSpace(
   for (const std::string& tie : flags.ties) {
     options.ties.push_back({absl::StrSplit(tie, ',', absl::SkipEmpty())});
   }
+  auto drop = ParseDropRule(flags.drop);
+  if (!drop.ok()) return drop.status();
+  options.drop = *drop;
   auto space = BuildSpace(model.tensors(), options);
   if (!space.ok()) return space.status();
   for (const CostTable& table : tables) {
@@ -211,10 +229,11 @@ std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
 absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   const BudgetOptions& budget = flags.budget;
   if (budget.target_bits.empty() && budget.max_size.empty() &&
-      budget.budgets.empty()) {
+      budget.budgets.empty() && budget.drop_share.empty() &&
+      budget.max_modules.empty()) {
     return absl::InvalidArgumentError(
         "no budget: give --target-bits 3, --max-size 90MB or --budget "
-        "code_bits=N");
+        "code_bits=N; with --drop also --drop-share 0.25 or --max-modules N");
   }
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();
@@ -223,6 +242,12 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
       !std::holds_alternative<search::DpOptions>(*strategy);
   auto plan = PlanCommon(flags, measures);
   if (!plan.ok()) return plan.status();
+  if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
+      !search::OnlyDrops(plan->space)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--strategy ", flags.strategy.strategy,
+        " scores modules alone: give --drop and --menu keep, or use greedy"));
+  }
   v1::JobSpec& spec = plan->spec;
   *spec.mutable_strategy() = proto::ToProto(*strategy);
   if (flags.strategy.max_tokens > 0) {
@@ -251,15 +276,11 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
         "no uniform assignment meets the budget, so none is reported beside "
         "the winner");
   }
-  const std::string goal = !budget.target_bits.empty()
-                               ? absl::StrCat(budget.target_bits, " bits")
-                           : !budget.max_size.empty() ? budget.max_size
-                                                      : budget.budgets[0];
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name
           : absl::StrCat(fs::path(flags.data.model).stem().string(), ", ",
-                         flags.strategy.strategy, " to ", goal));
+                         flags.strategy.strategy, " to ", Goal(budget)));
   plan->request_id = RequestId(spec, *strategy);
   if (absl::Status s = proto::Validate(spec); !s.ok()) return s;
   return plan;

@@ -27,7 +27,8 @@ struct JobPlan {
   std::string request_id;
 };
 
-// The space that menu, ties, groups and cost tables ask for, without budgets.
+// The space that menu, ties, groups, modules to drop and cost tables ask for,
+// without budgets.
 absl::StatusOr<search::SearchSpace> PlanSpace(
     const JobFlags& flags, const quant::Checkpoint& model,
     const std::vector<CostTable>& tables);

@@ -25,12 +25,19 @@ constexpr uint64_t kUnitRound = 1;
 constexpr uint64_t kNoiseRound = 2;
 constexpr double kNoise = 0.1;
 
-// Error of each choice as a share of the layer: 4^-bits.
+// Error of each choice as a share of the layer: 4^-bits. Dropping a module
+// loses all of every unit inside.
 std::vector<std::vector<double>> MadeUpErrors(
     const search::SearchSpace& space) {
   std::vector<std::vector<double>> errors;
-  for (const search::Unit& unit : space.units) {
+  const auto members = search::MembersOfModules(space);
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const search::Unit& unit = space.units[u];
     std::vector<double>& levels = errors.emplace_back();
+    if (!members[u].empty()) {
+      levels = {static_cast<double>(members[u].size()), 0};
+      continue;
+    }
     for (const search::LevelChoice& level : unit.menu) {
       const double bits =
           static_cast<double>(level.costs[kCodeBits]) /
@@ -47,13 +54,16 @@ search::Measure MadeUpLoss(const search::StrategyInput& input) {
     search::Rng rng(input.seed, kUnitRound, static_cast<uint32_t>(u));
     weights.push_back(0.2 + rng.Uniform());
   }
-  return [weights, errors = input.layer_errors, seed = input.seed,
+  return [weights, space = input.space, errors = input.layer_errors,
+          seed = input.seed,
           positions = std::max<int64_t>(1, input.sample_tokens - 1)](
              const search::Assignment& assignment, int32_t sample) {
     double loss = 0;
     uint64_t key = seed;
     for (size_t u = 0; u < assignment.levels.size(); ++u) {
-      loss += weights[u] * errors[u][assignment.levels[u]];
+      if (IsActive(space, assignment, u)) {
+        loss += weights[u] * errors[u][assignment.levels[u]];
+      }
       key = (key ^ (assignment.levels[u] + 1)) * 1099511628211u;
     }
     search::Rng rng(key, kNoiseRound, static_cast<uint32_t>(sample));
@@ -122,10 +132,12 @@ class WorkCounter {
   }
 
   int SharedBlocks(const std::string& a, const std::string& b) const {
+    int shared = blocks_;
     for (size_t u = 0; u < block_of_unit_.size(); ++u) {
-      if (a.compare(2 * u, 2, b, 2 * u, 2) != 0) return block_of_unit_[u];
+      if (a.compare(2 * u, 2, b, 2 * u, 2) == 0) continue;
+      shared = std::min(shared, block_of_unit_[u]);
     }
-    return blocks_;
+    return shared;
   }
 
   v1::EvaluateTask common_;

@@ -84,6 +84,41 @@ absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
   return budget;
 }
 
+absl::Status AddModuleBudget(const BudgetOptions& options,
+                             search::SearchSpace& space) {
+  if (options.drop_share.empty() && options.max_modules.empty()) {
+    return absl::OkStatus();
+  }
+  if (!options.drop_share.empty() && !options.max_modules.empty()) {
+    return absl::InvalidArgumentError(
+        "--drop-share and --max-modules exclude each other");
+  }
+  const auto found =
+      std::find(space.cost_kinds.begin(), space.cost_kinds.end(), kModules);
+  if (found == space.cost_kinds.end()) {
+    return absl::InvalidArgumentError(
+        "--drop-share and --max-modules need --drop attn,mlp or --drop block");
+  }
+  const int kind = static_cast<int>(found - space.cost_kinds.begin());
+  search::Budget budget{kind, 0};
+  if (!options.drop_share.empty()) {
+    auto kept = search::ParseDropShare(options.drop_share,
+                                       ReachableCosts(space, kind).max);
+    if (!kept.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--drop-share: ", kept.status().message()));
+    }
+    budget.limit = *kept;
+  } else if (!absl::SimpleAtoi(options.max_modules, &budget.limit) ||
+             budget.limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-modules \"", options.max_modules,
+                     "\" is not a whole number, 0 or more"));
+  }
+  space.budgets.push_back(budget);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool IsSearched(const quant::TensorInfo& tensor) {
@@ -112,6 +147,11 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     unit.weights = tensor.elements();
     const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
     for (const search::LevelName& level : *menu) {
+      if (level.method == search::kDrop) {
+        return absl::InvalidArgumentError(
+            "modules are dropped, not layers: instead of the level drop in "
+            "--menu give --drop attn,mlp");
+      }
       auto costs = quant::CostsOf(shape, level);
       if (!costs.ok()) {
         return absl::InvalidArgumentError(absl::StrCat(
@@ -137,6 +177,10 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     return s;
   }
   search::AssignGroups(options.group, space.units);
+  if (options.drop.any()) {
+    absl::Status s = AddModules(options.drop, options.group, tensors, space);
+    if (!s.ok()) return s;
+  }
   search::SortMenus(space);
   if (absl::Status s = search::Validate(space); !s.ok()) return s;
   return space;
@@ -184,6 +228,12 @@ absl::Status SetBudgets(const BudgetOptions& options,
     if (!budget.ok()) return budget.status();
     space.budgets.push_back(*budget);
   }
+  if (absl::Status s = AddModuleBudget(options, space); !s.ok()) return s;
+  // A number of modules steers only where nothing else does.
+  std::stable_partition(space.budgets.begin(), space.budgets.end(),
+                        [&](const search::Budget& budget) {
+                          return space.cost_kinds[budget.kind] != kModules;
+                        });
   search::SortMenus(space);
   return search::Validate(space);
 }

@@ -8,7 +8,8 @@
 //
 // Cost kinds: "code_bits" (weights x bits), "stored_bits" (with scales, zeros
 // and indices), both over the searched layers; "model_bits" (the stored bits
-// and, as its constant, everything else at rest in the source).
+// and, as its constant, everything else at rest in the source). With modules
+// that can be dropped, also "modules", see module_units.h.
 #ifndef EVOPRESS_CLIENT_SPACE_BUILDER_H_
 #define EVOPRESS_CLIENT_SPACE_BUILDER_H_
 
@@ -19,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/module_units.h"
 #include "quant/checkpoint.h"
 #include "search/grouping.h"
 #include "search/space.h"
@@ -33,6 +35,7 @@ struct SpaceOptions {
   std::string menu = "gptq:2-6:g64:actorder:search";
   search::GroupRule group = search::GroupRule::kSize;
   std::vector<search::Tie> ties;
+  DropRule drop;
 };
 
 // True for the weights of searched layers.
@@ -49,6 +52,9 @@ struct BudgetOptions {
   std::string target_bits;           // "3", "2.75": code bits per weight
   std::string max_size;              // "90MB", "1.5GiB", "800000": whole model
   std::vector<std::string> budgets;  // "code_bits=250000000"
+  // At most one of these; after the others, so that it steers only alone.
+  std::string drop_share = {};   // "0.25": modules that must go, rounded up
+  std::string max_modules = {};  // "45": modules that may stay
 };
 
 // Sets the budgets and sorts the menus accordingly, whether they can be met or

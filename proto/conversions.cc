@@ -4,6 +4,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <limits>
+#include <map>
 #include <type_traits>
 #include <utility>
 
@@ -95,6 +96,26 @@ absl::Status In(absl::string_view field, const absl::Status& status) {
                       absl::StrCat(field, ": ", status.message()));
 }
 
+absl::Status ReadModules(const v1::SearchSpace& message,
+                         search::SearchSpace& space) {
+  std::map<std::string, int> index;
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    index.emplace(space.units[u].name, static_cast<int>(u));
+  }
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const std::string& module = message.units(static_cast<int>(u)).module();
+    if (module.empty()) continue;
+    const auto found = index.find(module);
+    if (found == index.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "space: unit \"", space.units[u].name, "\" lies in module \"", module,
+          "\", which is not a unit of the space"));
+    }
+    space.units[u].module = found->second;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 v1::SearchSpace ToProto(const search::SearchSpace& space) {
@@ -110,6 +131,9 @@ v1::SearchSpace ToProto(const search::SearchSpace& space) {
     for (const std::string& layer : unit.layers) out->add_layers(layer);
     out->set_weights(unit.weights);
     out->set_group(unit.group);
+    if (unit.module != search::kNoModule) {
+      out->set_module(space.units[unit.module].name);
+    }
     for (const search::LevelChoice& level : unit.menu) {
       v1::LevelChoice* choice = out->add_menu();
       choice->set_name(level.name);
@@ -153,6 +177,7 @@ absl::StatusOr<search::SearchSpace> FromProto(const v1::SearchSpace& message) {
     }
     space.units.push_back(std::move(unit));
   }
+  if (absl::Status s = ReadModules(message, space); !s.ok()) return s;
   for (const v1::Budget& budget : message.budgets()) {
     space.budgets.push_back({budget.kind(), budget.limit()});
   }

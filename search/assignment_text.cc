@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "search/drop_text.h"
 #include "search/level_name.h"
 
 namespace evopress::search {
@@ -31,9 +32,11 @@ std::vector<int> LevelsOfBits(const Unit& unit, int bits) {
 }
 
 template <typename Value>
-std::string Lines(const SearchSpace& space, Value value) {
+std::string Lines(const SearchSpace& space, const Assignment& assignment,
+                  Value value) {
   std::string text;
   for (size_t u = 0; u < space.units.size(); ++u) {
+    if (!IsActive(space, assignment, u)) continue;
     const Unit& unit = space.units[u];
     const std::string shown = value(u);
     // A unit without a list of layers is a layer itself.
@@ -74,7 +77,7 @@ absl::Status AtLine(size_t line, const std::string& what) {
 
 std::string FormatLevels(const SearchSpace& space,
                          const Assignment& assignment) {
-  return Lines(space, [&](size_t u) {
+  return Lines(space, assignment, [&](size_t u) {
     return space.units[u].menu[assignment.levels[u]].name;
   });
 }
@@ -93,7 +96,7 @@ absl::StatusOr<std::string> FormatNominalBits(const SearchSpace& space,
     }
     values.push_back(absl::StrCat(*bits));
   }
-  return Lines(space, [&](size_t u) { return values[u]; });
+  return Lines(space, assignment, [&](size_t u) { return values[u]; });
 }
 
 absl::StatusOr<Assignment> ParseAssignment(const SearchSpace& space,
@@ -103,6 +106,7 @@ absl::StatusOr<Assignment> ParseAssignment(const SearchSpace& space,
         absl::StrCat("assignment text of ", text.size(), " bytes exceeds ",
                      kMaxAssignmentText));
   }
+  if (IsDropText(text)) return ParseDrops(space, text);
   std::unordered_map<std::string, size_t> owner;
   for (size_t u = 0; u < space.units.size(); ++u) {
     owner.emplace(space.units[u].name, u);
@@ -144,15 +148,22 @@ absl::StatusOr<Assignment> ParseAssignment(const SearchSpace& space,
     }
     choice = *level;
   }
+  const std::vector<std::vector<size_t>> members = MembersOfModules(space);
+  const auto dropped = [&](int unit) {
+    return unit != kNoModule && chosen[unit] == kDropped;
+  };
   Assignment assignment;
   for (size_t u = 0; u < space.units.size(); ++u) {
-    if (!chosen[u].has_value() && space.units[u].menu.size() > 1) {
+    const Unit& unit = space.units[u];
+    if (!members[u].empty()) chosen[u] = chosen[u].value_or(kKept);
+    if (!chosen[u].has_value() && unit.menu.size() > 1 &&
+        !dropped(unit.module)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("no level given for \"", space.units[u].name, "\""));
+          absl::StrCat("no level given for \"", unit.name, "\""));
     }
     assignment.levels.push_back(static_cast<uint16_t>(chosen[u].value_or(0)));
   }
-  return assignment;
+  return Canonical(space, std::move(assignment));
 }
 
 }  // namespace evopress::search

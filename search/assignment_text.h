@@ -2,7 +2,10 @@
 //
 // The value is the nominal bits, as EvoPress writes its configurations
 // ("model.layers.0.self_attn.q_proj: 3"), or the full level name
-// ("…q_proj: gptq:b3:g64:asym").
+// ("…q_proj: gptq:b3:g64:asym"). Modules have lines as layers have, "keep" or
+// "drop"; without one they are kept. Layers of dropped modules have none. A
+// text of dropped modules alone may also have EvoPress's own form, see
+// drop_text.h.
 #ifndef EVOPRESS_SEARCH_ASSIGNMENT_TEXT_H_
 #define EVOPRESS_SEARCH_ASSIGNMENT_TEXT_H_
 

@@ -32,6 +32,7 @@ class Enumeration {
   // At the first assignment. REQUIRES: at most kMaxBruteForce of them.
   explicit Enumeration(const SearchSpace& space)
       : space_(&space),
+        members_(MembersOfModules(space)),
         shares_(GroupShares(space)),
         group_(space.units.size()) {
     for (size_t g = 0; g < shares_.size(); ++g) {
@@ -63,21 +64,18 @@ class Enumeration {
   void MoveTo(const Assignment& assignment, bool ended = false) {
     current_ = assignment;
     ended_ = ended;
-    costs_.clear();
-    for (size_t k = 0; k < space_->cost_kinds.size(); ++k) {
-      costs_.push_back(Cost(*space_, assignment, static_cast<int>(k)));
-    }
+    costs_ = space_->constant_costs;
     spent_.assign(shares_.size(), 0);
-    for (size_t u = 0; u < group_.size(); ++u) {
-      spent_[group_[u]] += Level(u).costs[SteeringKind(*space_)];
-    }
+    stray_ = 0;
+    for (size_t u = 0; u < group_.size(); ++u) Count(u, 1);
   }
 
   const Assignment& current() const { return current_; }
   bool ended() const { return ended_; }
 
-  // By budgets and groups.
+  // By budgets and groups; of equal phenotypes only the canonical assignment.
   bool Allowed() const {
+    if (stray_ > 0) return false;
     for (const Budget& budget : space_->budgets) {
       if (costs_[budget.kind] > budget.limit) return false;
     }
@@ -106,15 +104,26 @@ class Enumeration {
   }
 
   void Set(size_t u, uint16_t level) {
-    const int kind = SteeringKind(*space_);
-    for (size_t k = 0; k < costs_.size(); ++k) costs_[k] -= Level(u).costs[k];
-    spent_[group_[u]] -= Level(u).costs[kind];
+    Count(u, -1);
+    for (size_t m : members_[u]) Count(m, -1);
     current_.levels[u] = level;
-    for (size_t k = 0; k < costs_.size(); ++k) costs_[k] += Level(u).costs[k];
-    spent_[group_[u]] += Level(u).costs[kind];
+    Count(u, 1);
+    for (size_t m : members_[u]) Count(m, 1);
+  }
+
+  // Adds what unit u costs now, `times` 1 or -1.
+  void Count(size_t u, int times) {
+    if (!IsActive(*space_, current_, u)) {
+      if (current_.levels[u] != 0) stray_ += times;
+      return;
+    }
+    const std::vector<int64_t>& costs = Level(u).costs;
+    for (size_t k = 0; k < costs_.size(); ++k) costs_[k] += times * costs[k];
+    spent_[group_[u]] += times * costs[SteeringKind(*space_)];
   }
 
   const SearchSpace* space_;
+  std::vector<std::vector<size_t>> members_;  // of modules
   std::vector<GroupShare> shares_;
   std::vector<size_t> group_;    // [u]: index of its share
   std::vector<size_t> choices_;  // units with more than one level
@@ -124,6 +133,7 @@ class Enumeration {
   Assignment current_;
   std::vector<int64_t> costs_;  // of each kind
   std::vector<int64_t> spent_;  // by each group
+  int stray_ = 0;               // inactive units that are not at level 0
   bool ended_ = false;
 };
 

@@ -120,6 +120,17 @@ absl::StatusOr<int64_t> ParseBitsPerWeight(const std::string& text,
   return bits;
 }
 
+absl::StatusOr<int64_t> ParseDropShare(const std::string& text, int64_t count) {
+  const auto read = ReadDecimal(text);
+  if (!read.ok()) return About(text, read.status());
+  const auto& [value, end] = *read;
+  if (end != text.size() || value.digits > value.scale) {
+    return About(text, absl::InvalidArgumentError(
+                           "a share is a number from 0 to 1, such as 0.25"));
+  }
+  return Times({value.scale - value.digits, value.scale}, count);
+}
+
 absl::StatusOr<int64_t> ParseSize(const std::string& text) {
   const auto read = ReadDecimal(text);
   if (!read.ok()) return About(text, read.status());

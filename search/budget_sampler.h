@@ -5,8 +5,9 @@
 // A dynamic programme counts, for every suffix of units and every remaining
 // amount, the ways to spend exactly that amount, each way counted by its
 // weight; drawing unit by unit with these counts gives every assignment its
-// probability. Counts are doubles scaled by powers of two: IEEE additions and
-// products only, hence the same on every machine.
+// probability. A dropped module counts as one way, whatever its members. Counts
+// are doubles scaled by powers of two: IEEE additions and products only, hence
+// the same on every machine.
 #ifndef EVOPRESS_SEARCH_BUDGET_SAMPLER_H_
 #define EVOPRESS_SEARCH_BUDGET_SAMPLER_H_
 
@@ -34,11 +35,12 @@ class BudgetSampler {
                                             Weights weights = {});
 
   // Never costs more than `limit` of the steering kind; other budgets are the
-  // caller's. If the grid is exact, spends as much as any choice can.
+  // caller's. If the grid is exact, spends as much as any choice can. Inactive
+  // units take their first option.
   Assignment Draw(Rng& rng) const;
 
   // [u][i]: the probability that Draw() takes options[u][i], before it tops up
-  // what an inexact grid has left.
+  // what an inexact grid has left. REQUIRES: a space without modules.
   Weights Marginals() const;
 
   bool exact() const { return grid_.exact; }
@@ -47,14 +49,16 @@ class BudgetSampler {
   BudgetSampler(const SearchSpace& space, Options options, int64_t limit,
                 CostGrid grid, Weights weights);
 
-  double& Ways(size_t unit, int64_t amount) {
-    return ways_[unit * (grid_.capacity + 1) + amount];
+  double& Ways(size_t place, int64_t amount) {
+    return ways_[place * (grid_.capacity + 1) + amount];
   }
-  double Ways(size_t unit, int64_t amount) const {
-    return ways_[unit * (grid_.capacity + 1) + amount];
-  }
-  // Of units unit + 1… when `unit` takes option `i` and `left` was left.
-  double WaysAfter(size_t unit, size_t i, int64_t left) const;
+  // Where option i of the unit at `place` leads to: past a dropped module.
+  size_t Next(size_t place, size_t i) const;
+  // The scale in which ways from `place` on are added up: the greater of those
+  // of the rows that it leads to, so that neither overflows.
+  int Scale(size_t place) const;
+  // Ways to spend `left` if the unit at `place` takes option i, in Scale().
+  double WaysAfter(size_t place, size_t i, int64_t left) const;
   void TopUp(Assignment& assignment, Rng& rng) const;
 
   const SearchSpace* space_;
@@ -62,8 +66,11 @@ class BudgetSampler {
   int64_t limit_;
   CostGrid grid_;
   Weights weights_;
-  std::vector<double> ways_;  // [unit][amount]: units unit… spend `amount`
-  int64_t most_ = 0;          // the largest amount that can be spent
+  // [place][amount]: units from the grid's `place` on spend `amount`, divided
+  // by two to the power of exponents_[place].
+  std::vector<double> ways_;
+  std::vector<int> exponents_;
+  int64_t most_ = 0;  // the largest amount that can be spent
 };
 
 }  // namespace evopress::search

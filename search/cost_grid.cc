@@ -6,6 +6,22 @@
 #include "absl/strings/str_cat.h"
 
 namespace evopress::search {
+namespace {
+
+void Order(const SearchSpace& space, CostGrid& grid) {
+  const std::vector<std::vector<size_t>> members = MembersOfModules(space);
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    if (space.units[u].module != kNoModule) continue;
+    grid.order.push_back(u);
+    grid.order.insert(grid.order.end(), members[u].begin(), members[u].end());
+    grid.end.push_back(grid.order.size());
+    while (grid.end.size() < grid.order.size()) {
+      grid.end.push_back(grid.end.size() + 1);
+    }
+  }
+}
+
+}  // namespace
 
 Options AllOptions(const SearchSpace& space) {
   Options options;
@@ -21,20 +37,33 @@ absl::StatusOr<CostGrid> MakeCostGrid(const SearchSpace& space,
                                       const Options& options, int64_t limit,
                                       int64_t max_columns) {
   const int kind = SteeringKind(space);
+  const auto cost = [&](size_t u, uint16_t level) {
+    return space.units[u].menu[level].costs[kind];
+  };
   CostGrid grid;
+  Order(space, grid);
   int64_t base = space.constant_costs[kind];
   int64_t extra = 0;  // the dearest options above the cheapest
   int64_t divisor = 0;
+  std::vector<int64_t> within(space.units.size());  // a module's members
   for (size_t u = 0; u < space.units.size(); ++u) {
-    const auto cost = [&](uint16_t level) {
-      return space.units[u].menu[level].costs[kind];
+    const int module = space.units[u].module;
+    if (module != kNoModule) within[module] += cost(u, options[u].front());
+  }
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const int module = space.units[u].module;
+    // Of a module, dropping it costs nothing.
+    const auto whole = [&](uint16_t level) {
+      return cost(u, level) + (level == kDropped ? 0 : within[u]);
     };
-    const int64_t cheapest = cost(options[u].front());
-    base += cheapest;
-    extra += cost(options[u].back()) - cheapest;
+    const int64_t cheapest = whole(options[u].front());
+    if (module == kNoModule) base += cheapest;
+    if (module == kNoModule || options[module].back() != kDropped) {
+      extra += whole(options[u].back()) - cheapest;
+    }
     std::vector<int64_t>& steps = grid.steps.emplace_back();
     for (uint16_t level : options[u]) {
-      steps.push_back(cost(level) - cheapest);
+      steps.push_back(whole(level) - cheapest);
       divisor = std::gcd(divisor, steps.back());
     }
   }

@@ -6,6 +6,9 @@
 // exact. Only if the table would exceed a named bound, costs are rounded up to
 // coarser buckets: a solution on the grid then never exceeds the real budget,
 // but may leave up to one bucket per unit of it unspent.
+//
+// A module that is kept pays for the cheapest options of its members with its
+// own step, so that a dropped one takes a step of 0 and its members none.
 #ifndef EVOPRESS_SEARCH_COST_GRID_H_
 #define EVOPRESS_SEARCH_COST_GRID_H_
 
@@ -25,9 +28,13 @@ Options AllOptions(const SearchSpace& space);
 
 struct CostGrid {
   std::vector<std::vector<int64_t>> steps;  // [u][i], of options[u][i]
-  int64_t capacity = 0;                     // the sum of steps may reach this
-  int64_t step = 1;                         // cost of one step
-  bool exact = true;                        // false if rounded to buckets
+  // Every unit once: as they are, but modules directly before their members.
+  std::vector<size_t> order;
+  // [place in `order`]: one past the unit, or past the members of a module.
+  std::vector<size_t> end;
+  int64_t capacity = 0;  // the sum of steps may reach this
+  int64_t step = 1;      // cost of one step
+  bool exact = true;     // false if rounded to buckets
 };
 
 // A grid of the steering kind for `limit`, with capacity < `max_columns`.

@@ -14,15 +14,10 @@ namespace {
 std::vector<bool> Overspenders(const SearchSpace& space,
                                const std::vector<GroupShare>& shares,
                                const Assignment& assignment) {
-  const int kind = SteeringKind(space);
   std::vector<bool> over(space.units.size());
   bool any = false;
   for (const GroupShare& share : shares) {
-    int64_t spent = 0;
-    for (size_t u : share.units) {
-      spent += space.units[u].menu[assignment.levels[u]].costs[kind];
-    }
-    if (spent <= share.limit) continue;
+    if (Spent(space, share, assignment) <= share.limit) continue;
     any = true;
     for (size_t u : share.units) over[u] = true;
   }
@@ -80,6 +75,7 @@ absl::StatusOr<Assignment> Descend(
   const int kind = SteeringKind(space);
   Assignment current = Dearest(space);
   const std::vector<GroupShare> shares = GroupShares(space);
+  const std::vector<std::vector<size_t>> members = MembersOfModules(space);
   while (!WithinBudgets(space, current)) {
     const std::vector<bool> lowerable = Overspenders(space, shares, current);
     // Steps that cannot be measured are the last resort, in unit order.
@@ -87,11 +83,16 @@ absl::StatusOr<Assignment> Descend(
     size_t best = space.units.size();
     for (size_t u = 0; u < space.units.size(); ++u) {
       const uint16_t level = current.levels[u];
-      if (level == 0 || !lowerable[u]) continue;
+      if (level == 0 || !lowerable[u] || !IsActive(space, current, u)) continue;
       const auto& menu = space.units[u].menu;
-      const int64_t saved =
-          menu[level].costs[kind] - menu[level - 1].costs[kind];
-      const double added = damage[u][level - 1] - damage[u][level];
+      int64_t saved = menu[level].costs[kind] - menu[level - 1].costs[kind];
+      double added = damage[u][level - 1] - damage[u][level];
+      // With a module goes what its members cost and have done so far.
+      for (size_t m : members[u]) {
+        const uint16_t lowered = current.levels[m];
+        saved += space.units[m].menu[lowered].costs[kind];
+        added -= damage[m][lowered] - damage[m].back();
+      }
       // A step that saves nothing only opens the way to those below it.
       const double price = saved > 0   ? added / static_cast<double>(saved)
                            : added > 0 ? added
@@ -109,7 +110,7 @@ absl::StatusOr<Assignment> Descend(
     }
     --current.levels[best];
   }
-  return current;
+  return Canonical(space, std::move(current));
 }
 
 absl::Status CheckOptions(const StrategyInput& input,

@@ -36,10 +36,14 @@ struct GroupShare {
 };
 
 // Every unit is in one share. All groups go the same part of the way from the
-// floor of the bracket to its ceiling, rounded down. Without a bracket there
-// is one share of all.
+// floor of the bracket to its ceiling, rounded down. Without a bracket, or if
+// members of modules have a choice, there is one share of all.
 // REQUIRES: a valid space with a budget.
 std::vector<GroupShare> GroupShares(const SearchSpace& space);
+
+// Steering cost of a share's active units. REQUIRES: valid arguments.
+int64_t Spent(const SearchSpace& space, const GroupShare& share,
+              const Assignment& assignment);
 
 // A budget for the units of one share alone: all others have one choice left,
 // the first of their options.

@@ -36,9 +36,11 @@ absl::StatusOr<Assignment> GroupwiseSampler::Draw(Rng& rng) const {
   for (int tries = 0; tries < kMaxGroupTries; ++tries) {
     absl::StatusOr<Assignment> filled = SpendRest(DrawShares(rng), rng);
     if (!filled.ok()) return filled.status();
-    if (Cost(*space_, *filled, SteeringKind(*space_)) >= most_) return filled;
+    if (Cost(*space_, *filled, SteeringKind(*space_)) >= most_) {
+      return Canonical(*space_, *std::move(filled));
+    }
   }
-  return whole_.Draw(rng);
+  return Canonical(*space_, whole_.Draw(rng));
 }
 
 Assignment GroupwiseSampler::DrawShares(Rng& rng) const {

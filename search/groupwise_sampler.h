@@ -27,7 +27,7 @@ class GroupwiseSampler {
                                                const Weights& weights = {});
 
   // What all shares have left over goes to any unit. If that still spends less
-  // than can be spent at all, draws without regard to groups.
+  // than can be spent at all, draws without regard to groups. Canonical.
   absl::StatusOr<Assignment> Draw(Rng& rng) const;
 
   // The two parts of Draw(): every group spends its own share, then what all

@@ -13,6 +13,8 @@ namespace {
 
 using Penalties = std::vector<std::vector<double>>;
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 // The two rows of doubles, in cells of the choice table.
 constexpr int64_t kRowCells = 2 * sizeof(double) / sizeof(uint16_t);
 // How often a price is doubled until its budget holds, then halved back, and
@@ -29,6 +31,117 @@ struct Solution {
 };
 
 // The least penalty within one limit of the steering kind.
+class Programme {
+ public:
+  Programme(const Options& options, const Penalties& penalties,
+            const CostGrid& grid)
+      : options_(options),
+        penalties_(penalties),
+        grid_(grid),
+        units_(options.size()),
+        width_(static_cast<size_t>(grid.capacity) + 1),
+        best_(width_, 0.0),
+        next_(width_),
+        choice_(units_ * width_) {}
+
+  Assignment Solve() {
+    for (size_t place = 0; place < units_;) {
+      if (grid_.end[place] == place + 1) {
+        Choose(grid_.order[place++]);
+        continue;
+      }
+      // A module: its members as if it were kept, or nothing.
+      const size_t module = grid_.order[place];
+      const size_t end = grid_.end[place];
+      const std::vector<double> dropped = Drop(module);
+      Keep(module);
+      while (++place < end) Choose(grid_.order[place]);
+      for (size_t c = 0; c < width_; ++c) {
+        choice_[module * width_ + c] =
+            dropped[c] <= best_[c] ? kDropped : kKept;
+        best_[c] = std::min(best_[c], dropped[c]);
+      }
+    }
+    return Trace();
+  }
+
+ private:
+  // best_[c]: least penalty of the units so far with steps of c at most.
+  void Choose(size_t u) {
+    for (size_t c = 0; c < width_; ++c) {
+      double least = kInfinity;
+      uint16_t option = 0;
+      for (size_t i = 0; i < options_[u].size(); ++i) {
+        const size_t step = static_cast<size_t>(grid_.steps[u][i]);
+        if (step > c) continue;
+        const double penalty = best_[c - step] + penalties_[u][options_[u][i]];
+        if (penalty < least) {
+          least = penalty;
+          option = static_cast<uint16_t>(i);
+        }
+      }
+      next_[c] = least;
+      choice_[u * width_ + c] = option;
+    }
+    std::swap(best_, next_);
+  }
+
+  std::vector<double> Drop(size_t module) const {
+    std::vector<double> row(width_, kInfinity);
+    if (options_[module].front() != kDropped) return row;
+    for (size_t c = 0; c < width_; ++c) {
+      row[c] = best_[c] + penalties_[module][kDropped];
+    }
+    return row;
+  }
+
+  void Keep(size_t module) {
+    const bool possible = options_[module].back() == kKept;
+    const size_t step = static_cast<size_t>(grid_.steps[module].back());
+    for (size_t c = 0; c < width_; ++c) {
+      next_[c] = possible && step <= c
+                     ? best_[c - step] + penalties_[module][kKept]
+                     : kInfinity;
+    }
+    std::swap(best_, next_);
+  }
+
+  Assignment Trace() const {
+    Assignment solution;
+    solution.levels.resize(units_);
+    std::vector<size_t> module_of_end(units_ + 1, units_);  // by place
+    for (size_t place = 0; place < units_; ++place) {
+      if (grid_.end[place] > place + 1) module_of_end[grid_.end[place]] = place;
+    }
+    size_t left = width_ - 1;
+    for (size_t place = units_; place > 0;) {
+      const size_t open = module_of_end[place];
+      if (open < units_ &&
+          choice_[grid_.order[open] * width_ + left] == kDropped) {
+        place = open;  // its members stay at level 0
+        continue;
+      }
+      const size_t u = grid_.order[--place];
+      const bool kept_module = grid_.end[place] > place + 1;
+      const size_t option =
+          kept_module ? options_[u].size() - 1 : choice_[u * width_ + left];
+      solution.levels[u] = options_[u][option];
+      left -= static_cast<size_t>(grid_.steps[u][option]);
+    }
+    return solution;
+  }
+
+  const Options& options_;
+  const Penalties& penalties_;
+  const CostGrid& grid_;
+  const size_t units_;
+  const size_t width_;
+  std::vector<double> best_, next_;
+  // Of every unit and amount; of modules kDropped or kKept by the amount that
+  // they and their members may spend together.
+  std::vector<uint16_t> choice_;
+};
+
 absl::StatusOr<Solution> Solve(const SearchSpace& space, const Options& options,
                                int64_t limit, const Penalties& penalties,
                                int64_t max_cells) {
@@ -41,41 +154,7 @@ absl::StatusOr<Solution> Solve(const SearchSpace& space, const Options& options,
     grid = MakeCostGrid(space, options, limit, kRoundedColumns);
   }
   if (!grid.ok()) return grid.status();
-
-  // best[c]: least penalty of the units so far with steps of c at most.
-  const size_t width = static_cast<size_t>(grid->capacity) + 1;
-  const size_t units = space.units.size();
-  std::vector<double> best(width, 0.0), next(width);
-  std::vector<uint16_t> choice(units * width);
-  for (size_t u = 0; u < units; ++u) {
-    for (size_t c = 0; c < width; ++c) {
-      double least = std::numeric_limits<double>::infinity();
-      uint16_t option = 0;
-      for (size_t i = 0; i < options[u].size(); ++i) {
-        const size_t step = static_cast<size_t>(grid->steps[u][i]);
-        if (step > c) continue;
-        const double penalty = best[c - step] + penalties[u][options[u][i]];
-        if (penalty < least) {
-          least = penalty;
-          option = static_cast<uint16_t>(i);
-        }
-      }
-      next[c] = least;
-      choice[u * width + c] = option;
-    }
-    std::swap(best, next);
-  }
-
-  Solution solution;
-  solution.exact = grid->exact;
-  solution.assignment.levels.resize(units);
-  size_t left = width - 1;
-  for (size_t u = units; u-- > 0;) {
-    const uint16_t option = choice[u * width + left];
-    solution.assignment.levels[u] = options[u][option];
-    left -= static_cast<size_t>(grid->steps[u][option]);
-  }
-  return solution;
+  return Solution{Programme(options, penalties, *grid).Solve(), grid->exact};
 }
 
 // Every group within its share of the steering budget, then what is left over.
@@ -108,12 +187,17 @@ absl::StatusOr<Solution> SolveShares(const SearchSpace& space,
 }
 
 // Prices and rounding leave some of the budgets unspent: single units take it
-// up, the greatest gain first.
+// up, the greatest gain first. Modules stay as they are.
 Assignment FillUp(const SearchSpace& space, const Penalties& penalties,
                   Assignment solution) {
   std::vector<int64_t> left;
   for (const Budget& budget : space.budgets) {
     left.push_back(budget.limit - Cost(space, solution, budget.kind));
+  }
+  std::vector<size_t> units;  // that may move
+  const std::vector<std::vector<size_t>> members = MembersOfModules(space);
+  for (size_t u = 0; u < penalties.size(); ++u) {
+    if (members[u].empty() && IsActive(space, solution, u)) units.push_back(u);
   }
   const auto extra = [&](size_t u, size_t l, size_t b) {
     const int kind = space.budgets[b].kind;
@@ -124,7 +208,7 @@ Assignment FillUp(const SearchSpace& space, const Penalties& penalties,
     double greatest = 0;
     size_t unit = 0;
     size_t level = 0;
-    for (size_t u = 0; u < penalties.size(); ++u) {
+    for (size_t u : units) {
       for (size_t l = 0; l < penalties[u].size(); ++l) {
         const double gain = penalties[u][solution.levels[u]] - penalties[u][l];
         bool fits = gain > greatest;

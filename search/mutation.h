@@ -4,7 +4,8 @@
 // same cost of the steering kind, so the budget holds by construction and is
 // never repaired afterwards. At least one of the two moves to its next dearer
 // or cheaper cost; where menus have equal steps, both do, as in the paper. A
-// unit may also change sideways to a level of equal cost.
+// unit may also change sideways to a level of equal cost. Where there are
+// modules, a switch may also be one of theirs (module_moves.h).
 //
 // Differences from the reference code, on purpose: a unit moves one way only
 // within a child (switches cannot cancel out), and the number of tries is
@@ -26,10 +27,13 @@ namespace evopress::search {
 inline constexpr int kMaxTriesPerChild = 32;
 
 // A child of `parent` after min(U{1…max_switches}, U{1…max_switches})
-// switches, or fewer if no more are legal. It differs from `parent` and has
-// the same cost of the steering kind. FailedPrecondition if `parent` admits no
-// switch; ResourceExhausted if no try met the other budgets.
-// REQUIRES: `parent` lies in the valid `space`; max_switches >= 1.
+// switches, or fewer if no more are legal. It differs from `parent`, is
+// canonical and has the same cost of the steering kind; if a module with a
+// choice inside was resized, another cost within the budget.
+// FailedPrecondition if `parent` admits no switch; ResourceExhausted if no try
+// met the other budgets.
+// REQUIRES: `parent` is canonical, within the first budget and lies in the
+// valid `space`; max_switches >= 1.
 absl::StatusOr<Assignment> SwitchLevels(const SearchSpace& space,
                                         const Assignment& parent,
                                         int max_switches, Rng& rng);

@@ -15,13 +15,9 @@ namespace {
 absl::StatusOr<Assignment> DrawAlike(const SearchSpace& space,
                                      const Assignment& parent,
                                      const Options& options, Rng& rng) {
-  const int kind = SteeringKind(space);
   Assignment child = parent;
   for (GroupShare& share : GroupShares(space)) {
-    share.limit = 0;
-    for (size_t u : share.units) {
-      share.limit += space.units[u].menu[parent.levels[u]].costs[kind];
-    }
+    share.limit = Spent(space, share, parent);
     ShareProblem problem = Isolate(space, options, share);
     const absl::StatusOr<BudgetSampler> sampler =
         BudgetSampler::Make(space, std::move(problem.options), problem.limit);
@@ -29,7 +25,7 @@ absl::StatusOr<Assignment> DrawAlike(const SearchSpace& space,
     const Assignment part = sampler->Draw(rng);
     for (size_t u : share.units) child.levels[u] = part.levels[u];
   }
-  return child;
+  return Canonical(space, std::move(child));
 }
 
 }  // namespace
@@ -39,6 +35,12 @@ absl::StatusOr<Assignment> Crossover(const SearchSpace& space,
                                      const Assignment& second, Rng& rng) {
   Options options;
   for (size_t u = 0; u < space.units.size(); ++u) {
+    // What lies in a dropped module is nobody's gene.
+    if (!IsActive(space, first, u) || !IsActive(space, second, u)) {
+      options.push_back(
+          {IsActive(space, first, u) ? first.levels[u] : second.levels[u]});
+      continue;
+    }
     const auto [low, high] = std::minmax(first.levels[u], second.levels[u]);
     options.push_back({low});
     if (high != low) options.back().push_back(high);
@@ -51,7 +53,8 @@ absl::StatusOr<Assignment> Mutate(const SearchSpace& space,
                                   Rng& rng) {
   Options options = AllOptions(space);
   for (size_t u = 0; u < options.size(); ++u) {
-    if (rng.Uniform() >= rate) options[u] = {parent.levels[u]};
+    const bool stays = rng.Uniform() >= rate;
+    if (stays && IsActive(space, parent, u)) options[u] = {parent.levels[u]};
   }
   return DrawAlike(space, parent, options, rng);
 }

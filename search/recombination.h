@@ -14,13 +14,15 @@
 
 namespace evopress::search {
 
-// Uniform crossover: every gene is one of the two parents'. May equal either.
+// Uniform crossover: every gene is one of the two parents', and what lies in a
+// module that one of them drops is the other's. Canonical; may equal either.
 // REQUIRES: `first`, `second` in the valid `space`.
 absl::StatusOr<Assignment> Crossover(const SearchSpace& space,
                                      const Assignment& first,
                                      const Assignment& second, Rng& rng);
 
-// Every gene is free with probability `rate`. May equal the parent.
+// Every gene is free with probability `rate`, and so is what lies in a dropped
+// module, should that be restored. Canonical; may equal the parent.
 // REQUIRES: `parent` in the valid `space`.
 absl::StatusOr<Assignment> Mutate(const SearchSpace& space,
                                   const Assignment& parent, double rate,

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "search/digest.h"
@@ -84,6 +86,72 @@ int64_t MinCost(const Unit& unit, size_t kind) {
   return least;
 }
 
+absl::Status ValidateModule(const SearchSpace& space, const Unit& unit) {
+  const std::string owner = absl::StrCat("module \"", unit.name, "\"");
+  if (unit.module != kNoModule) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(owner, " lies in a module itself; modules do not nest"));
+  }
+  if (unit.menu.size() != 2 || unit.menu[kDropped].name != kDrop ||
+      unit.menu[kKept].name != kKeep) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(owner, " must have the levels drop and keep, in order"));
+  }
+  for (size_t k = 0; k < space.cost_kinds.size(); ++k) {
+    const int64_t cost = unit.menu[kDropped].costs[k];
+    if (cost == 0) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        owner, " costs ", cost, " ", space.cost_kinds[k],
+        " when dropped; what is dropped costs nothing of any kind"));
+  }
+  return absl::OkStatus();
+}
+
+// The layers that a unit stands for.
+std::vector<std::string> LayersOf(const Unit& unit) {
+  return unit.layers.empty() ? std::vector{unit.name} : unit.layers;
+}
+
+// Every unit names the module that its layers lie in, and only that.
+absl::Status ValidateModules(const SearchSpace& space) {
+  std::map<std::string, int> module_of_name;
+  for (const Unit& unit : space.units) {
+    const int module = unit.module;
+    if (module == kNoModule) continue;
+    if (module < 0 || static_cast<size_t>(module) >= space.units.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "unit \"", unit.name, "\" lies in module ", module,
+          ", which is none of the ", space.units.size(), " units"));
+    }
+    const absl::Status valid = ValidateModule(space, space.units[module]);
+    if (!valid.ok()) return valid;
+    for (const std::string& name : LayersOf(space.units[module])) {
+      module_of_name[name] = module;
+    }
+  }
+  for (const Unit& unit : space.units) {
+    for (const std::string& layer : LayersOf(unit)) {
+      int within = kNoModule;
+      for (size_t dot = layer.find('.');
+           dot != std::string::npos && within == kNoModule;
+           dot = layer.find('.', dot + 1)) {
+        const auto found = module_of_name.find(layer.substr(0, dot));
+        if (found != module_of_name.end()) within = found->second;
+      }
+      if (within == unit.module) continue;
+      const auto name = [&](int module) {
+        return module == kNoModule ? std::string("none")
+                                   : space.units[module].name;
+      };
+      return absl::InvalidArgumentError(absl::StrCat(
+          "unit \"", unit.name, "\" spans modules: it belongs to \"",
+          name(unit.module), "\", its layer ", layer, " to \"", name(within),
+          "\"; tie only layers of one module"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Levenshtein distance of the names' first kMaxNameForDistance characters.
 size_t EditDistance(std::string a, std::string b) {
   a.resize(std::min(a.size(), kMaxNameForDistance));
@@ -155,7 +223,7 @@ absl::Status Validate(const SearchSpace& space) {
       }
     }
   }
-  return absl::OkStatus();
+  return ValidateModules(space);
 }
 
 absl::Status Validate(const SearchSpace& space, const Assignment& assignment) {
@@ -174,9 +242,36 @@ absl::Status Validate(const SearchSpace& space, const Assignment& assignment) {
   return absl::OkStatus();
 }
 
+bool LiesIn(const std::string& layer, const std::string& module) {
+  return layer.size() > module.size() && layer[module.size()] == '.' &&
+         absl::StartsWith(layer, module);
+}
+
+bool HasModules(const SearchSpace& space) {
+  return std::any_of(space.units.begin(), space.units.end(),
+                     [](const Unit& unit) { return unit.module != kNoModule; });
+}
+
+std::vector<std::vector<size_t>> MembersOfModules(const SearchSpace& space) {
+  std::vector<std::vector<size_t>> members(space.units.size());
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    const int module = space.units[u].module;
+    if (module != kNoModule) members[module].push_back(u);
+  }
+  return members;
+}
+
+Assignment Canonical(const SearchSpace& space, Assignment assignment) {
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    if (!IsActive(space, assignment, u)) assignment.levels[u] = 0;
+  }
+  return assignment;
+}
+
 int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind) {
   int64_t total = space.constant_costs[kind];
   for (size_t u = 0; u < space.units.size(); ++u) {
+    if (!IsActive(space, assignment, u)) continue;
     total += space.units[u].menu[assignment.levels[u]].costs[kind];
   }
   return total;
@@ -200,7 +295,8 @@ Assignment Dearest(const SearchSpace& space) {
 CostRange ReachableCosts(const SearchSpace& space, int kind) {
   CostRange range{space.constant_costs[kind], space.constant_costs[kind]};
   for (const Unit& unit : space.units) {
-    range.min += MinCost(unit, kind);
+    // The cheapest choice of a module is to drop it.
+    if (unit.module == kNoModule) range.min += MinCost(unit, kind);
     range.max += MaxCost(unit, kind);
   }
   return range;
@@ -274,6 +370,10 @@ std::string Hash(const SearchSpace& space) {
   for (const Budget& budget : space.budgets) {
     out.Int(budget.kind);
     out.Int(budget.limit);
+  }
+  // Spaces without modules keep the hash that they have always had.
+  if (HasModules(space)) {
+    for (const Unit& unit : space.units) out.Int(unit.module);
   }
   return out.Sha256();
 }

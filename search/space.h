@@ -6,6 +6,12 @@
 // integers, one per cost kind of the space (for example code bits and stored
 // bits), so a budget is met or missed, never "about" met.
 //
+// A module (an attention, an MLP, a whole block) is a unit too, with the levels
+// "drop" and "keep"; the units inside it name it. While it is dropped they are
+// inactive: they cost nothing of any kind and their levels do not matter, so
+// Canonical() sets those to one value, and equal phenotypes are equal
+// assignments.
+//
 // All types are plain values; thread-compatible.
 #ifndef EVOPRESS_SEARCH_SPACE_H_
 #define EVOPRESS_SEARCH_SPACE_H_
@@ -19,6 +25,12 @@
 
 namespace evopress::search {
 
+inline constexpr int kNoModule = -1;
+inline constexpr char kDrop[] = "drop";
+inline constexpr char kKeep[] = "keep";
+inline constexpr uint16_t kDropped = 0;  // of modules
+inline constexpr uint16_t kKept = 1;
+
 // One entry of a unit's menu.
 struct LevelChoice {
   std::string name;            // canonical level name, see level_name.h
@@ -29,12 +41,17 @@ struct LevelChoice {
 
 // Layers that share one choice, with the levels legal for them. Menus are
 // ordered by rising cost of the first budget's kind (then by name).
+//
+// Of a module: `layers` are the modules dropped together, by name; `weights` is
+// 0, as its members count their own; the menu is "drop", which costs nothing,
+// and "keep", whose costs are the module's own without its members'.
 struct Unit {
   std::string name;                 // e.g. "model.layers.0.mlp.down_proj"
   std::vector<std::string> layers;  // tie members; {name} for a plain layer
   int64_t weights = 0;              // parameters governed by the choice
   std::string group;                // exchange group; "" = one group for all
   std::vector<LevelChoice> menu;    // never empty
+  int module = kNoModule;           // index of the module that it lies in
 
   bool operator==(const Unit&) const = default;
 };
@@ -67,13 +84,34 @@ struct Assignment {
 // InvalidArgument, naming the unit and the value, unless the space is
 // consistent: at least one unit, unique unit names, non-empty menus of unique
 // levels in rising cost order, one non-negative cost per kind, sums that fit
-// in int64, budgets on existing kinds.
+// in int64, budgets on existing kinds; modules as Unit says, not nested, and
+// exactly the units inside them by name (LiesIn) naming them as theirs.
 absl::Status Validate(const SearchSpace& space);
 
 // InvalidArgument unless `assignment` has one legal level index per unit.
 absl::Status Validate(const SearchSpace& space, const Assignment& assignment);
 
-// constant + sum over units. REQUIRES: valid arguments.
+// True for names below `module`: "a.b.c" lies in "a.b".
+bool LiesIn(const std::string& layer, const std::string& module);
+
+// True if some unit of `space` lies in a module.
+bool HasModules(const SearchSpace& space);
+
+// The units of every module, by rising index; empty for other units.
+std::vector<std::vector<size_t>> MembersOfModules(const SearchSpace& space);
+
+// False for a unit whose module is dropped. REQUIRES: valid arguments.
+inline bool IsActive(const SearchSpace& space, const Assignment& assignment,
+                     size_t unit) {
+  const int module = space.units[unit].module;
+  return module == kNoModule || assignment.levels[module] != kDropped;
+}
+
+// The same phenotype with every inactive unit at level 0.
+// REQUIRES: valid arguments.
+Assignment Canonical(const SearchSpace& space, Assignment assignment);
+
+// constant + sum over active units. REQUIRES: valid arguments.
 int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind);
 
 // True if every budget holds. REQUIRES: valid arguments.

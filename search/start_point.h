@@ -5,6 +5,10 @@
 // within the budget or up to the next one, group by group (a later level
 // switch cannot move budget between groups), so that the budget is spent as
 // fully as possible; the best of several such candidates is the start.
+//
+// Where a later budget is the modules' alone ("a quarter must go, and the rest
+// at 3 bits on average"), a candidate's modules are drawn first, under that
+// budget, and what they leave is rounded as above.
 #ifndef EVOPRESS_SEARCH_START_POINT_H_
 #define EVOPRESS_SEARCH_START_POINT_H_
 

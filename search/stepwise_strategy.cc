@@ -212,6 +212,10 @@ Round StepwiseStrategy::NewRound(std::string purpose,
         std::min(1.0, static_cast<double>(measured_samples_) /
                           static_cast<double>(identity_.planned_samples));
   }
+  for (Evaluation& evaluation : evaluations) {
+    evaluation.assignment =
+        Canonical(space(), std::move(evaluation.assignment));
+  }
   round.evaluations = std::move(evaluations);
   pending_samples_ = CountSamples(round);
   return round;
@@ -226,6 +230,7 @@ std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
 }
 
 Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
+  winner = Canonical(space(), std::move(winner));
   incumbent_ = Incumbent{winner, fitness};
   return Done{std::move(winner), fitness};
 }

@@ -51,14 +51,14 @@ class StepwiseStrategy : public Strategy {
   virtual nlohmann::json SaveState() const;
   virtual absl::Status LoadState(const nlohmann::json& state);
 
-  // The next round: every assignment on the same samples.
+  // The next round: every assignment, made canonical, on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
                  const std::vector<int32_t>& samples);
   // The next round, every assignment on samples of its own.
   Round NewRound(std::string purpose, std::vector<Evaluation> evaluations);
   // Different samples in rising order, drawn afresh for the next round.
   std::vector<int32_t> DrawSamples(int32_t count) const;
-  // Makes `winner` the incumbent and ends the search.
+  // Makes `winner`, made canonical, the incumbent and ends the search.
   Step Finish(Assignment winner, double fitness);
   // The same with the best of `round`, by Ranking().
   Step FinishWithBest(const Round& round, const std::vector<double>& fitness);

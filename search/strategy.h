@@ -40,7 +40,8 @@ enum class Metric { kKl, kTopKKl, kNll };
 // up in sample order. +infinity if a sum is not finite or nothing was scored.
 double MeanMetric(const std::vector<SampleSums>& samples, Metric metric);
 
-// One candidate on some samples (indices into the job's calibration set).
+// One candidate, canonical, on some samples (indices into the job's calibration
+// set).
 struct Evaluation {
   Assignment assignment;
   std::vector<int32_t> samples;
@@ -100,7 +101,8 @@ struct StrategyInput {
   int64_t sample_tokens = 0;  // tokens of each sample
   uint64_t seed = 0;
   // layer_errors[u][l]: proxy error of unit u at level l, relative to the
-  // unit's own energy: sum tr(dW H dW^T) / sum tr(W H W^T) over its layers.
+  // unit's own energy: sum tr(dW H dW^T) / sum tr(W H W^T) over its layers. A
+  // dropped module loses all energy of each unit inside: as many as there are.
   // Empty unless known; strategies that need it say so (FailedPrecondition).
   std::vector<std::vector<double>> layer_errors;
 };

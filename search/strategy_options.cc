@@ -162,6 +162,12 @@ absl::Status CheckInput(const StrategyInput& input,
         " and sample_tokens=", input.sample_tokens, " must not be negative"));
   }
   const std::string name = StrategyName(options);
+  if (HasModules(input.space) &&
+      (std::holds_alternative<GuidedOptions>(options) ||
+       std::holds_alternative<PolicyGradientOptions>(options))) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "\"", name, "\" does not search over modules; use \"evopress\""));
+  }
   if (input.space.budgets.empty() &&
       !std::holds_alternative<FixedOptions>(options)) {
     return absl::InvalidArgumentError(

@@ -35,13 +35,23 @@ std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space) {
   for (const Unit& unit : space.units) {
     for (const LevelChoice& level : unit.menu) names.insert(level.name);
   }
+  const std::vector<std::vector<size_t>> members = MembersOfModules(space);
   std::vector<UniformAssignment> found;
   for (const std::string& name : names) {
     UniformAssignment uniform{name, {}, 0};
-    for (const Unit& unit : space.units) {
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      const Unit& unit = space.units[u];
       const absl::StatusOr<int> level = FindLevel(unit, name);
-      if (!level.ok() && unit.menu.size() > 1) break;
-      uniform.assignment.levels.push_back(level.ok() ? *level : 0);
+      const bool inactive = name == kDrop && unit.module != kNoModule;
+      if (level.ok()) {
+        uniform.assignment.levels.push_back(*level);
+      } else if (!members[u].empty()) {
+        uniform.assignment.levels.push_back(kKept);
+      } else if (unit.menu.size() == 1 || inactive) {
+        uniform.assignment.levels.push_back(0);
+      } else {
+        break;
+      }
     }
     if (uniform.assignment.levels.size() != space.units.size()) continue;
     uniform.cost = Cost(space, uniform.assignment, SteeringKind(space));
@@ -60,6 +70,10 @@ std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space) {
 
 absl::StatusOr<UniformAssignment> DearestUniform(const SearchSpace& space) {
   std::vector<UniformAssignment> all = UniformAssignments(space);
+  all.erase(std::remove_if(
+                all.begin(), all.end(),
+                [](const auto& uniform) { return uniform.level == kDrop; }),
+            all.end());
   if (all.empty()) {
     return absl::FailedPreconditionError(
         "no level is legal for all units alike");
@@ -70,10 +84,12 @@ absl::StatusOr<UniformAssignment> DearestUniform(const SearchSpace& space) {
     if (best == nullptr || uniform.cost > best->cost) best = &uniform;
   }
   if (best == nullptr) {
+    const int kind = SteeringKind(space);
     return absl::FailedPreconditionError(
         absl::StrCat("no uniform level meets the budgets; the cheapest, \"",
                      all.front().level, "\", costs ", all.front().cost, " ",
-                     space.cost_kinds[SteeringKind(space)]));
+                     space.cost_kinds[kind],
+                     HasModules(space) ? " with every module kept" : ""));
   }
   return *best;
 }

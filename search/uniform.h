@@ -14,7 +14,9 @@
 
 namespace evopress::search {
 
-// All units at one level. Units with a single level take that one.
+// All units at one level. Units with a single level take that one, modules
+// without the level are kept, and if the level is "drop", all modules are
+// dropped.
 struct UniformAssignment {
   std::string level;
   Assignment assignment;
@@ -24,7 +26,8 @@ struct UniformAssignment {
 // In rising order of (cost, level). Empty if no level is legal for all units.
 std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space);
 
-// The dearest one within all budgets; FailedPrecondition says what there is.
+// The dearest one within all budgets that drops nothing, as modules are not
+// alike; FailedPrecondition says what there is.
 absl::StatusOr<UniformAssignment> DearestUniform(const SearchSpace& space);
 
 absl::Status CheckOptions(const StrategyInput& input,

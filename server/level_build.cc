@@ -10,6 +10,7 @@
 #include "proto/conversions.h"
 #include "search/digest.h"
 #include "search/level_name.h"
+#include "search/space.h"
 
 namespace evopress::server {
 namespace {
@@ -18,7 +19,7 @@ constexpr char kStep[] = "levels";
 constexpr int kOutsideBlocks = -1;
 
 bool NeedsBlob(const std::string& level) {
-  return level != "keep" && level != "drop";
+  return level != search::kKeep && level != search::kDrop;
 }
 
 // The N of "layers.<N>." in the name, kOutsideBlocks if it has none.
@@ -41,6 +42,19 @@ const v1::TokenSetRef* StatisticsOf(const v1::JobSpec& spec) {
     if (set.role() == v1::TokenSetRef::STATISTICS) return &set;
   }
   return nullptr;
+}
+
+// How many units lie in the modules that `module` stands for.
+int UnitsIn(const v1::LevelTable& table, const v1::LevelTable::Unit& module) {
+  int count = 0;
+  for (const v1::LevelTable::Unit& unit : table.units()) {
+    count += std::any_of(module.layers().begin(), module.layers().end(),
+                         [&](const std::string& name) {
+                           return unit.layers_size() > 0 &&
+                                  search::LiesIn(unit.layers(0), name);
+                         });
+  }
+  return count;
 }
 
 }  // namespace
@@ -193,9 +207,8 @@ std::vector<std::vector<double>> LayerErrors(const v1::LevelTable& table) {
       for (const v1::LevelTable::Blob& blob : level.blobs()) {
         sum += blob.relative_error();
       }
-      // Dropping a layer loses all of its output's energy.
-      if (level.name() == "drop") sum = level.blobs_size();
       row.push_back(level.blobs_size() == 0 ? 0 : sum / level.blobs_size());
+      if (level.name() == search::kDrop) row.back() = UnitsIn(table, unit);
     }
   }
   return errors;

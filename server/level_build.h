@@ -58,7 +58,8 @@ absl::StatusOr<v1::LevelTable> AssembleLevelTable(const v1::SearchSpace& space,
                                                   const KnownBlobs& known);
 
 // [unit][level]: relative error of a choice. For a tie, the mean over its
-// layers (blobs do not carry the layers' energies).
+// layers (blobs do not carry the layers' energies). A dropped module loses all
+// that the units in it put out: 1 for each.
 std::vector<std::vector<double>> LayerErrors(const v1::LevelTable& table);
 
 }  // namespace evopress::server

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
+#include "search/space.h"
 
 namespace evopress::server {
 namespace {
@@ -38,6 +39,7 @@ bool MeasurementKeys::Fits(const std::string& levels) const {
 
 std::string MeasurementKeys::Phenotype(const std::string& levels) const {
   std::map<std::string, std::string> layers;
+  std::vector<std::string> dropped;
   for (int u = 0; u < table_.units_size(); ++u) {
     const uint16_t index = LevelAt(levels, u);
     if (index == kKeepLevel) continue;
@@ -47,10 +49,19 @@ std::string MeasurementKeys::Phenotype(const std::string& levels) const {
       const std::string& sha256 = level.blobs(l).sha256();
       if (!sha256.empty()) {
         layers[unit.layers(l)] = sha256;
-      } else if (level.name() != "keep") {
+      } else if (level.name() == search::kDrop) {
+        dropped.push_back(unit.layers(l));
+      } else if (level.name() != search::kKeep) {
         layers[unit.layers(l)] = level.name();
       }
     }
+  }
+  // What a dropped module would have run with makes no difference.
+  for (const std::string& module : dropped) {
+    std::erase_if(layers, [&](const auto& entry) {
+      return search::LiesIn(entry.first, module);
+    });
+    layers[module] = search::kDrop;
   }
   search::CanonicalWriter phenotype("evopress.phenotype.1");
   for (const auto& [layer, blob] : layers) {

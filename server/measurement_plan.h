@@ -35,8 +35,9 @@ class MeasurementKeys {
                   const std::string& numeric_class,
                   const v1::LevelTable& table);
 
-  // Hash of what the assignment really runs: the blob of every layer that does
-  // not keep its weights. REQUIRES: `levels` fits the table.
+  // Hash of what the assignment really runs: the modules that are dropped, and
+  // the blob of every other layer that does not keep its weights. REQUIRES:
+  // `levels` fits the table.
   std::string Phenotype(const std::string& levels) const;
 
   // 64 hex digits, from a Phenotype() and a sequence of a token set.

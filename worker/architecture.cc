@@ -289,6 +289,10 @@ Experts ReadExperts(Reader& config, const Family& family, int64_t layers) {
 void AddMlp(const Family& family, const Experts& experts,
             const std::string& base, int64_t hidden, int64_t intermediate,
             bool bias, BlockSpec& block) {
+  block.mlp =
+      base +
+      (block.experts > 0 && family.numbered_names ? "block_sparse_moe" : "mlp");
+  const std::string module = block.mlp + ".";
   const auto add = [&](const std::string& gate, const std::string& up,
                        const std::string& down, int64_t inner) {
     block.linears.push_back({gate, inner, hidden, bias});
@@ -296,12 +300,10 @@ void AddMlp(const Family& family, const Experts& experts,
     block.linears.push_back({down, hidden, inner, bias});
   };
   if (block.experts == 0) {
-    add(base + "mlp.gate_proj", base + "mlp.up_proj", base + "mlp.down_proj",
+    add(module + "gate_proj", module + "up_proj", module + "down_proj",
         intermediate);
     return;
   }
-  const std::string module =
-      base + (family.numbered_names ? "block_sparse_moe." : "mlp.");
   block.router = module + "gate.weight";
   for (int64_t e = 0; e < experts.count; ++e) {
     const std::string expert = absl::StrCat(module, "experts.", e, ".");
@@ -408,12 +410,13 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
 
   for (int64_t l = 0; l < layers; ++l) {
     const std::string base = absl::StrCat(prefix, "layers.", l, ".");
-    const auto attention = [&base](const char* name) {
-      return absl::StrCat(base, "self_attn.", name);
+    BlockSpec block;
+    block.attention = base + "self_attn";
+    const auto attention = [&block](const char* name) {
+      return absl::StrCat(block.attention, ".", name);
     };
     const int64_t queries = heads * head_dim;
     const int64_t keys = kv_heads * head_dim;
-    BlockSpec block;
     block.linears = {{attention("q_proj"), queries, arch.hidden, qkv_bias},
                      {attention("k_proj"), keys, arch.hidden, qkv_bias},
                      {attention("v_proj"), keys, arch.hidden, qkv_bias},

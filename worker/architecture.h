@@ -57,6 +57,8 @@ inline constexpr int SiteOfSlot(int slot) {
 // `experts_per_token` most probable of them, p = softmax(router x), of
 // p_e mlp_e(x). Norms are tensor names; empty ones are skipped.
 struct BlockSpec {
+  std::string attention;  // Hugging Face names of the modules: what can be
+  std::string mlp;        // dropped, which leaves out its whole line above
   std::vector<LinearSpec> linears;
   int experts = 0;  // 0: one dense MLP
   int experts_per_token = 0;

@@ -18,6 +18,7 @@ absl::Status BlockRunner::RunExperts(int block,
   const int64_t hidden = model_.architecture.hidden;
   std::vector<Routed> routed(sequences.size());
   for (size_t s = 0; s < sequences.size(); ++s) {
+    if (!sequences[s].weights->mlp) continue;  // dropped: nothing is routed
     const int64_t pairs = sequences[s].tokens * fan_out;
     routed[s].inputs.resize(PaddedRows(sequences[s].tokens) * hidden *
                             ElementBytes(model_.arithmetic));

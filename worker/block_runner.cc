@@ -127,6 +127,7 @@ absl::Status BlockRunner::RunWave(int block,
   }
   absl::Status status = arena_.ForEach(panels.size(), [&](int64_t i) {
     const int64_t s = panels[i].sequence;
+    if (!sequences[s].weights->attention) return absl::OkStatus();
     return Attention(block, sequences[s], panels[i], shifted, buffers_[s]);
   });
   if (!status.ok()) return status;
@@ -135,18 +136,25 @@ absl::Status BlockRunner::RunWave(int block,
   // Late queries see more keys: begin with them, so that none is left over.
   status = arena_.ForEach(panels.size() * shape.heads, [&](int64_t i) {
     const Panel& panel = panels[panels.size() - 1 - i / shape.heads];
+    if (!sequences[panel.sequence].weights->attention) return absl::OkStatus();
     buffers_[panel.sequence].Attend(shape, i % shape.heads, panel.first_row);
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
   status = arena_.ForEach(panels.size(), [&](int64_t i) -> absl::Status {
     const int64_t s = panels[i].sequence;
-    absl::Status out =
-        Output(block, sequences[s], panels[i], shifted, buffers_[s]);
-    if (!out.ok() || spec.experts > 0) return out;
+    const BlockWeights& weights = *sequences[s].weights;
+    absl::Status out;
+    if (weights.attention) {
+      out = Output(block, sequences[s], panels[i], shifted, buffers_[s]);
+    }
+    if (!out.ok() || spec.experts > 0 || !weights.mlp) return out;
     return Mlp(block, sequences[s], panels[i], shifted);
   });
   if (!status.ok() || spec.experts == 0) return status;
+  std::erase_if(panels, [&](const Panel& panel) {
+    return !sequences[panel.sequence].weights->mlp;
+  });
   return RunExperts(block, sequences, panels, shifted);
 }
 

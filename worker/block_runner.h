@@ -33,6 +33,8 @@ inline int64_t PaddedRows(int64_t tokens) {
 
 struct BlockWeights {
   std::vector<std::shared_ptr<const PackedMatrix>> linears;
+  bool attention = true;  // false: left out, its linears are null
+  bool mlp = true;
 };
 
 // One sequence on its way through the model: PaddedRows(tokens) x hidden

@@ -1,33 +1,38 @@
 #include "worker/branching.h"
 
+#include <map>
 #include <utility>
 
 namespace evopress::worker {
 namespace {
 
-BlockBlobs BlobsOf(const BlockSpec& spec, const BlobOfLayer& choice) {
-  BlockBlobs blobs(spec.linears.size());
+BlockChoice ChoiceOf(const BlockSpec& spec, const WeightChoice& choice) {
+  BlockChoice block;
+  block.attention = !choice.dropped.contains(spec.attention);
+  block.mlp = !choice.dropped.contains(spec.mlp);
+  block.blobs.resize(spec.linears.size());
   for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
-    const auto it = choice.find(spec.linears[slot].name);
-    if (it != choice.end()) blobs[slot] = it->second;
+    if (!block.Runs(slot)) continue;
+    const auto it = choice.blob_of_layer.find(spec.linears[slot].name);
+    if (it != choice.blob_of_layer.end()) block.blobs[slot] = it->second;
   }
-  return blobs;
+  return block;
 }
 
 }  // namespace
 
 std::vector<Branch> BranchAt(const BlockSpec& spec,
-                             absl::Span<const BlobOfLayer* const> choices,
+                             absl::Span<const WeightChoice* const> choices,
                              const std::vector<std::vector<int>>& groups) {
   std::vector<Branch> branches;
   for (size_t parent = 0; parent < groups.size(); ++parent) {
-    std::map<BlockBlobs, size_t> branch_of;
+    std::map<BlockChoice, size_t> branch_of;
     for (const int choice : groups[parent]) {
-      BlockBlobs blobs = BlobsOf(spec, *choices[choice]);
-      const auto [it, inserted] = branch_of.emplace(blobs, branches.size());
+      BlockChoice block = ChoiceOf(spec, *choices[choice]);
+      const auto [it, inserted] = branch_of.emplace(block, branches.size());
       if (inserted) {
         branches.push_back(
-            {static_cast<int>(parent), {}, std::move(blobs), false});
+            {static_cast<int>(parent), {}, std::move(block), false});
       }
       branches[it->second].choices.push_back(choice);
     }

@@ -64,8 +64,8 @@ absl::StatusOr<Engine::Teachers> Engine::Teach(const Samples& samples,
   if (unknown.empty()) {
     meter.Skip(model_.architecture.blocks.size());
   } else {
-    const BlobOfLayer reference;
-    const BlobOfLayer* const choices[] = {&reference};
+    const WeightChoice reference;
+    const WeightChoice* const choices[] = {&reference};
     std::vector<WalkState> states;
     absl::Status status = WalkModel(
         model_, arena_, runner_, weights_, choices, unknown, share_prefixes_,
@@ -167,15 +167,15 @@ absl::Status Engine::Compare(
 }
 
 absl::Status Engine::Measure(
-    absl::Span<const BlobOfLayer* const> choices, const Samples& samples,
+    absl::Span<const WeightChoice* const> choices, const Samples& samples,
     const Teachers& teachers, ProgressMeter& meter,
     std::vector<std::vector<search::SampleSums>>& sums) {
   sums.assign(choices.size(), {});
   // The reference is known already and differs from itself by nothing.
-  std::vector<const BlobOfLayer*> walked;
+  std::vector<const WeightChoice*> walked;
   std::vector<size_t> walked_index;
   for (size_t c = 0; c < choices.size(); ++c) {
-    if (!choices[c]->empty()) {
+    if (!choices[c]->IsReference()) {
       walked.push_back(choices[c]);
       walked_index.push_back(c);
       continue;
@@ -220,11 +220,11 @@ absl::StatusOr<EvaluateResponse> Engine::Evaluate(
   absl::Status valid = CheckRequest(model_.architecture, request);
   if (!valid.ok()) return valid;
   // Equal choices are measured once.
-  std::map<BlobOfLayer, int> distinct;
+  std::map<WeightChoice, int> distinct;
   for (const WeightChoice& choice : request.assignments) {
-    distinct.emplace(choice.blob_of_layer, 0);
+    distinct.emplace(choice, 0);
   }
-  std::vector<const BlobOfLayer*> choices;
+  std::vector<const WeightChoice*> choices;
   for (auto& [choice, index] : distinct) {
     index = static_cast<int>(choices.size());
     choices.push_back(&choice);
@@ -264,7 +264,7 @@ absl::StatusOr<EvaluateResponse> Engine::Evaluate(
   }
   EvaluateResponse response;
   for (const WeightChoice& choice : request.assignments) {
-    response.results.push_back(sums[distinct[choice.blob_of_layer]]);
+    response.results.push_back(sums[distinct[choice]]);
   }
   return response;
 }

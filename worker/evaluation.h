@@ -59,7 +59,7 @@ class Engine {
       const std::vector<std::vector<int32_t>>& samples, int64_t choices) const;
   AlignedVector<uint8_t> FinalNorm(absl::Span<const float> hidden);
   absl::StatusOr<Teachers> Teach(const Samples& samples, ProgressMeter& meter);
-  absl::Status Measure(absl::Span<const BlobOfLayer* const> choices,
+  absl::Status Measure(absl::Span<const WeightChoice* const> choices,
                        const Samples& samples, const Teachers& teachers,
                        ProgressMeter& meter,
                        std::vector<std::vector<search::SampleSums>>& sums);

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,16 +32,22 @@ struct EvaluatorOptions {
 // different numeric classes are never mixed.
 struct EvaluatorInfo {
   std::string numeric_class;  // e.g. "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3"
-  std::vector<std::string> capabilities;  // "evaluate", "capture"
+  std::vector<std::string> capabilities;  // "evaluate", "capture", "drop"
   std::string model_type;                 // as in config.json
   std::vector<std::string> layers;        // linear layers that levels apply to
   int64_t vocab_size = 0;
+  std::vector<std::string> modules;  // what can be dropped
 };
 
 // Which blob each layer uses. Layers not named keep the model's weights.
-// Two equal paths mean the same weights.
+// Two equal paths mean the same weights. A dropped module adds nothing to the
+// hidden states and costs no time; blobs of its layers are not looked at.
 struct WeightChoice {
   std::map<std::string, std::string> blob_of_layer;  // layer -> blob path
+  std::set<std::string> dropped = {};                // modules
+
+  bool IsReference() const { return blob_of_layer.empty() && dropped.empty(); }
+  auto operator<=>(const WeightChoice&) const = default;
 };
 
 struct EvaluateRequest {

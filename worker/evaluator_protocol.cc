@@ -69,6 +69,7 @@ std::string EncodeInfo(const EvaluatorInfo& info) {
   out.Text(info.model_type);
   out.Texts(info.layers);
   out.I64(info.vocab_size);
+  out.Texts(info.modules);
   return out.Take();
 }
 
@@ -80,6 +81,7 @@ absl::StatusOr<EvaluatorInfo> DecodeInfo(absl::string_view bytes) {
   info.model_type = in.Text();
   info.layers = in.Texts();
   info.vocab_size = in.I64();
+  info.modules = in.Texts();
   return Finish(in, std::move(info));
 }
 
@@ -92,6 +94,7 @@ std::string EncodeEvaluate(const EvaluateRequest& request) {
       out.Text(layer);
       out.Text(blob);
     }
+    out.Texts({choice.dropped.begin(), choice.dropped.end()});
   }
   PutSamples(request.samples, out);
   return out.Take();
@@ -109,6 +112,11 @@ absl::StatusOr<EvaluateRequest> DecodeEvaluate(absl::string_view bytes) {
     }
     if (choice.blob_of_layer.size() != layers) {
       return absl::DataLossError("an assignment names a layer twice");
+    }
+    const std::vector<std::string> dropped = in.Texts();
+    choice.dropped.insert(dropped.begin(), dropped.end());
+    if (choice.dropped.size() != dropped.size()) {
+      return absl::DataLossError("an assignment drops a module twice");
     }
   }
   request.samples = GetSamples(in);

@@ -25,7 +25,7 @@
 
 namespace evopress::worker {
 
-inline constexpr uint32_t kEvaluatorProtocolVersion = 1;
+inline constexpr uint32_t kEvaluatorProtocolVersion = 2;
 
 // The descriptor on which a child finds its socket.
 inline constexpr int kEvaluatorFd = 3;

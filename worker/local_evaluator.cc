@@ -21,10 +21,12 @@ class LocalEvaluator : public Evaluator {
         model_(std::move(model)),
         engine_(model_, *arena_, options) {
     info_.numeric_class = NumericClass(model_.arithmetic);
-    info_.capabilities = {"evaluate", "capture"};
+    info_.capabilities = {"evaluate", "capture", "drop"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
     for (const BlockSpec& block : model_.architecture.blocks) {
+      info_.modules.push_back(block.attention);
+      info_.modules.push_back(block.mlp);
       for (const LinearSpec& linear : block.linears) {
         info_.layers.push_back(linear.name);
       }

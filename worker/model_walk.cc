@@ -8,32 +8,35 @@ namespace evopress::worker {
 namespace {
 
 using Samples = absl::Span<const std::vector<int32_t>* const>;
-// Splits states whose choices part at this block; returns each state's blobs.
-std::vector<BlockBlobs> BranchStates(
-    const BlockSpec& spec, absl::Span<const BlobOfLayer* const> choices,
+
+// Splits states whose choices part at this block; returns what each runs with.
+std::vector<BlockChoice> BranchStates(
+    const BlockSpec& spec, absl::Span<const WeightChoice* const> choices,
     std::vector<WalkState>& states) {
   std::vector<std::vector<int>> groups;
   for (WalkState& state : states) groups.push_back(std::move(state.choices));
   std::vector<WalkState> branched;
-  std::vector<BlockBlobs> blobs;
+  std::vector<BlockChoice> blocks;
   for (Branch& branch : BranchAt(spec, choices, groups)) {
     HiddenStates& parent = states[branch.parent].hidden;
     branched.push_back(
         {std::move(branch.choices), branch.last ? std::move(parent) : parent});
-    blobs.push_back(std::move(branch.blobs));
+    blocks.push_back(std::move(branch.block));
   }
   states = std::move(branched);
-  return blobs;
+  return blocks;
 }
 
 // Prepares the distinct weights of a block, in parallel.
 absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
-                     WeightCache& cache, const std::vector<BlockBlobs>& blobs,
+                     WeightCache& cache, const std::vector<BlockChoice>& blocks,
                      std::vector<BlockWeights>& weights) {
   std::map<std::pair<size_t, std::string>, std::shared_ptr<const PackedMatrix>>
       distinct;
-  for (const BlockBlobs& b : blobs) {
-    for (size_t slot = 0; slot < b.size(); ++slot) distinct[{slot, b[slot]}];
+  for (const BlockChoice& block : blocks) {
+    for (size_t slot = 0; slot < block.blobs.size(); ++slot) {
+      if (block.Runs(slot)) distinct[{slot, block.blobs[slot]}];
+    }
   }
   std::vector<decltype(distinct)::iterator> entries;
   for (auto it = distinct.begin(); it != distinct.end(); ++it) {
@@ -48,10 +51,14 @@ absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
         return absl::OkStatus();
       });
   if (!status.ok()) return status;
-  weights.resize(blobs.size());
-  for (size_t s = 0; s < blobs.size(); ++s) {
-    for (size_t slot = 0; slot < blobs[s].size(); ++slot) {
-      weights[s].linears.push_back(distinct[{slot, blobs[s][slot]}]);
+  weights.resize(blocks.size());
+  for (size_t s = 0; s < blocks.size(); ++s) {
+    weights[s].attention = blocks[s].attention;
+    weights[s].mlp = blocks[s].mlp;
+    weights[s].linears.resize(spec.linears.size());
+    for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
+      if (!blocks[s].Runs(slot)) continue;
+      weights[s].linears[slot] = distinct[{slot, blocks[s].blobs[slot]}];
     }
   }
   return absl::OkStatus();
@@ -78,7 +85,7 @@ HiddenStates Embed(const Model& model, Samples samples) {
 
 absl::Status WalkModel(const Model& model, ThreadArena& arena,
                        BlockRunner& runner, WeightCache& cache,
-                       absl::Span<const BlobOfLayer* const> choices,
+                       absl::Span<const WeightChoice* const> choices,
                        Samples samples, bool share_prefixes,
                        const BlockProgress& progress,
                        std::vector<WalkState>& out) {
@@ -93,9 +100,9 @@ absl::Status WalkModel(const Model& model, ThreadArena& arena,
   for (size_t b = 0; b < model.architecture.blocks.size(); ++b) {
     if (!progress(b)) return absl::CancelledError("the call was cancelled");
     const BlockSpec& spec = model.architecture.blocks[b];
-    const std::vector<BlockBlobs> blobs = BranchStates(spec, choices, out);
+    const std::vector<BlockChoice> blocks = BranchStates(spec, choices, out);
     std::vector<BlockWeights> weights;
-    absl::Status status = Prepare(spec, arena, cache, blobs, weights);
+    absl::Status status = Prepare(spec, arena, cache, blocks, weights);
     if (!status.ok()) return status;
     std::vector<Sequence> sequences;
     for (size_t s = 0; s < out.size(); ++s) {

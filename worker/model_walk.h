@@ -38,7 +38,7 @@ using BlockProgress = std::function<bool(int)>;
 // bits: for tests. Cancelled if `progress` says so.
 absl::Status WalkModel(const Model& model, ThreadArena& arena,
                        BlockRunner& runner, WeightCache& weights,
-                       absl::Span<const BlobOfLayer* const> choices,
+                       absl::Span<const WeightChoice* const> choices,
                        absl::Span<const std::vector<int32_t>* const> samples,
                        bool share_prefixes, const BlockProgress& progress,
                        std::vector<WalkState>& out);

@@ -52,6 +52,23 @@ absl::Status CheckLayers(const Architecture& architecture,
   return absl::OkStatus();
 }
 
+absl::Status CheckModules(const Architecture& architecture,
+                          const std::set<std::string>& modules) {
+  absl::flat_hash_set<absl::string_view> known;
+  for (const BlockSpec& block : architecture.blocks) {
+    known.insert(block.attention);
+    known.insert(block.mlp);
+  }
+  for (const std::string& module : modules) {
+    if (known.contains(module)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model has no module '", module, "' to drop; the first are '",
+        architecture.blocks[0].attention, "' and '", architecture.blocks[0].mlp,
+        "'"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(const EvaluatorOptions& options) {
   if (options.threads < 0 || options.threads > kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -84,6 +101,9 @@ absl::Status CheckRequest(const Architecture& architecture,
       layers.push_back(layer);
     }
     if (absl::Status s = CheckLayers(architecture, layers); !s.ok()) return s;
+    if (absl::Status s = CheckModules(architecture, choice.dropped); !s.ok()) {
+      return s;
+    }
     for (const auto& [layer, blob] : choice.blob_of_layer) {
       if (blob.empty()) {
         return absl::InvalidArgumentError(

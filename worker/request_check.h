@@ -4,6 +4,7 @@
 #define EVOPRESS_WORKER_REQUEST_CHECK_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,14 @@ inline constexpr int64_t kMaxSampleTokens = 1 << 16;
 inline constexpr int64_t kMaxSamples = 1 << 16;
 inline constexpr int64_t kMaxAssignments = 1 << 12;
 
-// InvalidArgument, naming sample and token or layer, for what is out of range
-// or not in the model.
+// InvalidArgument, naming sample and token, layer or module, for what is out of
+// range or not in the model.
 absl::Status CheckSamples(const Architecture& architecture,
                           const std::vector<std::vector<int32_t>>& samples);
 absl::Status CheckLayers(const Architecture& architecture,
                          const std::vector<std::string>& layers);
+absl::Status CheckModules(const Architecture& architecture,
+                          const std::set<std::string>& modules);
 absl::Status CheckOptions(const EvaluatorOptions& options);
 absl::Status CheckRequest(const Architecture& architecture,
                           const EvaluateRequest& request);

@@ -1,6 +1,8 @@
 #include "worker/task_runner.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -170,6 +172,7 @@ absl::StatusOr<WeightChoice> TaskRunner::Choice(const v1::LevelTable& table,
         " levels, but the level table has ", table.units_size(), " units"));
   }
   WeightChoice choice;
+  std::map<std::string, std::string> blobs;  // layer -> SHA-256
   for (int u = 0; u < table.units_size(); ++u) {
     const uint16_t index = assignment->levels[u];
     if (index == kKeepLevel) continue;
@@ -187,11 +190,23 @@ absl::StatusOr<WeightChoice> TaskRunner::Choice(const v1::LevelTable& table,
     }
     for (int l = 0; l < unit.layers_size(); ++l) {
       const std::string& sha256 = level.blobs(l).sha256();
-      if (sha256.empty()) continue;
-      absl::StatusOr<std::string> path = cache_.Fetch(sha256);
-      if (!path.ok()) return path.status();
-      choice.blob_of_layer[unit.layers(l)] = *path;
+      if (level.name() == search::kDrop) {
+        choice.dropped.insert(unit.layers(l));
+      } else if (!sha256.empty()) {
+        blobs[unit.layers(l)] = sha256;
+      }
     }
+  }
+  for (const auto& [layer, sha256] : blobs) {
+    const bool dropped =
+        std::any_of(choice.dropped.begin(), choice.dropped.end(),
+                    [&](const std::string& module) {
+                      return search::LiesIn(layer, module);
+                    });
+    if (dropped) continue;
+    absl::StatusOr<std::string> path = cache_.Fetch(sha256);
+    if (!path.ok()) return path.status();
+    choice.blob_of_layer[layer] = *path;
   }
   return choice;
 }

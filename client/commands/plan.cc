@@ -154,11 +154,6 @@ absl::Status ForecastThere(const PlanFlags& flags, const JobPlan& plan,
   return absl::OkStatus();
 }
 
-bool HasBudget(const BudgetOptions& budget) {
-  return !budget.target_bits.empty() || !budget.max_size.empty() ||
-         !budget.budgets.empty();
-}
-
 // What the menu reaches is told in any case; the rest needs a job that could
 // run.
 absl::Status RunPlan(const PlanFlags& flags) {
@@ -175,7 +170,7 @@ absl::Status RunPlan(const PlanFlags& flags) {
   absl::Status status;
   if (!reach.unreachable.empty()) {
     status = absl::FailedPreconditionError(reach.unreachable);
-  } else if (HasBudget(flags.job.budget)) {
+  } else if (!space->budgets.empty()) {
     auto plan = PlanSearch(flags.job);
     if (!plan.ok()) return plan.status();
     std::vector<std::string> warnings = plan->warnings;

@@ -89,6 +89,30 @@ TEST_F(CostTables, ATiedUnitCostsTheSumOfItsLayers) {
   EXPECT_EQ(space.units[0].menu[0].costs[1], 30);
 }
 
+TEST_F(CostTables, AModuleCostsWhatItsLayersCost) {
+  search::SearchSpace space = TwoBlocks();
+  search::Unit module;
+  module.name = "model.layers.1";
+  module.layers = {module.name};
+  module.menu = {{search::kDrop, {0}}, {search::kKeep, {0}}};
+  for (search::Unit& unit : space.units) {
+    if (search::LiesIn(unit.name, module.name)) {
+      unit.module = static_cast<int>(space.units.size());
+    }
+  }
+  space.units.push_back(module);
+  ASSERT_TRUE(Add(kText, space).ok());
+  search::Assignment assignment = search::Dearest(space);
+  EXPECT_EQ(Cost(space, assignment, 1), 5 + 3 * 30 + 31);
+  assignment.levels.back() = search::kDropped;
+  EXPECT_EQ(Cost(space, assignment, 1), 5 + 2 * 30);
+  search::SearchSpace same = space;
+  EXPECT_FALSE(Add("kind=other unit=ns\n* rtn:b2:g32 1\n* rtn:b3:g32 1\n"
+                   "model.layers.1 keep 7\n",
+                   same)
+                   .ok());
+}
+
 TEST_F(CostTables, LevelsThatTheMenuLacksArePassedOver) {
   search::SearchSpace space = TwoBlocks();
   EXPECT_TRUE(Add(std::string(kText) + "* rtn:b8:g32 99\n", space).ok());

@@ -95,6 +95,32 @@ TEST(Rehearsal, CountsSharedBlocksOnce) {
   EXPECT_EQ(fresh, 1024) << "one sequence, seen for the first time once";
 }
 
+TEST(Rehearsal, PlaysSearchesOverModules) {
+  search::StrategyInput input = Input(8, 3);
+  search::SearchSpace& space = input.space;
+  for (int b = 0; b < 8; ++b) {
+    search::Unit module;
+    module.name = absl::StrCat("model.layers.", b, ".mlp");
+    module.layers = {module.name};
+    module.menu = {{search::kDrop, {0, 0, 0}}, {search::kKeep, {0, 0, 0}}};
+    space.units[b].module = static_cast<int>(space.units.size());
+    space.units.push_back(std::move(module));
+  }
+  // The dearest assignment, then a layer at a time, then a module at a time.
+  const auto probes =
+      RehearseSearch(input, search::WeightedDpOptions{}, absl::Seconds(60));
+  ASSERT_TRUE(probes.ok()) << probes.status();
+  EXPECT_TRUE(probes->finished);
+  double blocks = 0;
+  int64_t tokens = 0;
+  for (const TaskWork& task : probes->rounds[0]) {
+    blocks += task.block_tokens;
+    tokens += task.tokens;
+  }
+  EXPECT_LT(blocks / static_cast<double>(tokens), 0.75)
+      << "a dropped module shares the blocks before it";
+}
+
 TEST(RoundSeconds, TheLastWorkerDecides) {
   EngineSpeed speed;
   speed.block = 1;

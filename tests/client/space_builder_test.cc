@@ -187,5 +187,97 @@ TEST(FindUniformBaseline, IsTheDearestLevelThatFits) {
             3 * TotalWeights(space));
 }
 
+absl::StatusOr<search::SearchSpace> DropSpace(
+    const std::string& drop, const std::string& menu = "rtn:2-4:g32",
+    std::vector<search::Tie> ties = {}) {
+  SpaceOptions options;
+  options.menu = menu;
+  options.ties = std::move(ties);
+  auto rule = ParseDropRule(drop);
+  if (!rule.ok()) return rule.status();
+  options.drop = *rule;
+  return BuildSpace(Tensors(), options);
+}
+
+TEST(Modules, BecomeUnitsThatTheirLayersName) {
+  const auto space = DropSpace("attn,mlp");
+  ASSERT_TRUE(space.ok()) << space.status();
+  ASSERT_EQ(space->units.size(), 12u);
+  EXPECT_EQ(space->cost_kinds.back(), kModules);
+  const search::Unit& layer = space->units[1];
+  EXPECT_EQ(layer.name, "model.layers.0.self_attn.q_proj");
+  const search::Unit& module = space->units[layer.module];
+  EXPECT_EQ(module.name, "model.layers.0.self_attn");
+  EXPECT_EQ(module.group, "self_attn");
+  // The bias goes with the attention, the norm stays.
+  EXPECT_EQ(module.menu[search::kKept].costs,
+            (std::vector<int64_t>{0, 0, 256 * 8, 1}));
+  EXPECT_EQ(space->constant_costs[kModelBits],
+            8 * (12800 + 12800 + 256 + 3 * 256));
+  EXPECT_EQ(TotalWeights(*space), TotalWeights(Space()));
+  const auto dearest = Dearest(*space);
+  EXPECT_EQ(Cost(*space, dearest, kModelBits),
+            Cost(Space(), Dearest(Space()), kModelBits));
+  EXPECT_EQ(Cost(*space, dearest, 3), 6);
+}
+
+TEST(Modules, OfOneKindOnlyOrTiedToBlocks) {
+  const auto attention = DropSpace("attn");
+  ASSERT_TRUE(attention.ok()) << attention.status();
+  EXPECT_EQ(attention->units.size(), 9u);
+  EXPECT_EQ(attention->units[0].module, search::kNoModule);
+  const auto blocks = DropSpace("block");
+  ASSERT_TRUE(blocks.ok()) << blocks.status();
+  ASSERT_EQ(blocks->units.size(), 9u);
+  EXPECT_EQ(blocks->units[0].module, blocks->units[1].module);
+  EXPECT_EQ(blocks->units[6].layers.size(), 2u);
+  EXPECT_EQ(blocks->units[6].menu[search::kKept].costs.back(), 2);
+}
+
+TEST(Modules, RefuseTiesThatSpanThem) {
+  const auto across = DropSpace("attn,mlp", "rtn:2-4:g32",
+                                {{{"model.layers.*.self_attn.q_proj"}}});
+  EXPECT_EQ(across.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(across.status().ToString().find("spans modules"), std::string::npos)
+      << across.status();
+  EXPECT_EQ(DropSpace("heads").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DropSpace("block,attn").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  const auto level = DropSpace("", "rtn:2-4:g32,drop");
+  EXPECT_NE(level.status().ToString().find("--drop"), std::string::npos)
+      << level.status();
+}
+
+TEST(Modules, AreBudgetedByShareOrNumberAndSteerOnlyAlone) {
+  const auto limit = [](BudgetOptions options) {
+    auto space = *DropSpace("attn,mlp");
+    const absl::Status status = AddBudgets(options, space);
+    EXPECT_TRUE(status.ok()) << status;
+    return space.budgets;
+  };
+  BudgetOptions options;
+  options.drop_share = "0.25";  // of 6: two must go
+  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{3, 4}}));
+  options.target_bits = "3";
+  EXPECT_EQ(limit(options)[0].kind, kCodeBits);
+  EXPECT_EQ(limit(options)[1], (search::Budget{3, 4}));
+  options = {};
+  options.max_modules = "5";
+  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{3, 5}}));
+  options = {};
+  options.budgets = {"modules=4", "code_bits=100000"};
+  EXPECT_EQ(limit(options)[0].kind, kCodeBits);
+  auto plain = Space();
+  options = {};
+  options.drop_share = "0.25";
+  EXPECT_EQ(AddBudgets(options, plain).code(),
+            absl::StatusCode::kInvalidArgument);
+  auto space = *DropSpace("attn,mlp");
+  options.drop_share = "1.5";
+  EXPECT_EQ(AddBudgets(options, space).code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace evopress::client

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "quant/gram.h"
+#include "search/space.h"
 #include "tests/worker/engine_fixture.h"
 #include "worker/evaluator.h"
 
@@ -80,7 +81,26 @@ class EvaluatorSuite : public testing::Test {
     return choice;
   }
 
-  // Eight assignments, some with common beginnings, on samples of all sorts.
+  // Attention and MLP of the first block, then of the second.
+  const std::vector<std::string>& Modules() const {
+    return evaluator_->info().modules;
+  }
+
+  // `choice` with the output projections of a module at zero.
+  WeightChoice Silenced(WeightChoice choice, const std::string& module) const {
+    auto model = quant::Checkpoint::Open(GoldenPath(Case::Model::kName));
+    for (const auto& layer : evaluator_->info().layers) {
+      if (!search::LiesIn(layer, module) ||
+          (!layer.ends_with("o_proj") && !layer.ends_with("down_proj"))) {
+        continue;
+      }
+      choice.blob_of_layer[layer] = MakeBlob(**model, layer, "rtn:b3:g16:asym",
+                                             directory_.path(), /*factor=*/0);
+    }
+    return choice;
+  }
+
+  // Assignments, some with common beginnings, on samples of all sorts.
   EvaluateRequest Batch() const {
     EvaluateRequest request;
     for (const uint32_t pattern :
@@ -88,6 +108,11 @@ class EvaluatorSuite : public testing::Test {
       request.assignments.push_back(Choice(pattern));
     }
     request.assignments.push_back(Choice(0, 3));
+    for (const auto& module : {Modules()[1], Modules()[2]}) {
+      request.assignments.push_back(Choice(0));
+      request.assignments.back().dropped = {module};
+    }
+    request.assignments.push_back({{}, {Modules()[0], Modules()[3]}});
     request.assignments.push_back({});
     request.samples = {MakeSample(2, 1), MakeSample(127, 2), MakeSample(300, 3),
                        MakeSample(128, 4), MakeSample(129, 5)};
@@ -113,6 +138,10 @@ TYPED_TEST_P(EvaluatorSuite, SaysWhatItIs) {
   EXPECT_EQ(info.model_type, TypeParam::Model::kName);
   EXPECT_EQ(info.vocab_size, 256);
   EXPECT_EQ(info.layers.size(), TypeParam::Model::kLayers);
+  EXPECT_EQ(info.modules,
+            (std::vector<std::string>{
+                "model.layers.0.self_attn", "model.layers.0.mlp",
+                "model.layers.1.self_attn", "model.layers.1.mlp"}));
   EXPECT_FALSE(info.numeric_class.empty());
 }
 
@@ -163,6 +192,66 @@ TYPED_TEST_P(EvaluatorSuite, BitsDependOnNeitherBatchNorOrderNorThreads) {
   EXPECT_EQ(backwards.results, together.results);
 }
 
+TYPED_TEST_P(EvaluatorSuite, ADroppedModuleAddsAsMuchAsOneWhoseOutputIsZero) {
+  EvaluateRequest request;
+  for (const std::string& module : this->Modules()) {
+    WeightChoice dropped = this->Choice(0x155);
+    request.assignments.push_back(this->Silenced(dropped, module));
+    dropped.dropped = {module};
+    request.assignments.push_back(dropped);
+  }
+  request.samples = {MakeSample(200, 1), MakeSample(60, 2)};
+  const auto response = this->Evaluate(*this->evaluator_, request);
+  ASSERT_EQ(response.results.size(), 8u);
+  for (size_t a = 0; a < 8; a += 2) {
+    for (size_t s = 0; s < 2; ++s) {
+      const auto& zero = response.results[a][s];
+      const auto& dropped = response.results[a + 1][s];
+      EXPECT_GT(dropped.kl, 0);
+      EXPECT_NEAR(dropped.kl, zero.kl, 1e-5 * zero.kl)
+          << this->Modules()[a / 2];
+      EXPECT_NEAR(dropped.nll, zero.nll, 1e-5 * zero.nll);
+    }
+  }
+}
+
+TYPED_TEST_P(EvaluatorSuite, DroppingBothModulesRemovesTheBlock) {
+  // The same model without its second block.
+  const ScratchDirectory shorter;
+  const std::string path = GoldenPath(TypeParam::Model::kName);
+  std::ifstream in(path + "/config.json");
+  nlohmann::json config = nlohmann::json::parse(in);
+  config["num_hidden_layers"] = 1;
+  if (config.contains("layer_types")) config["layer_types"].erase(1);
+  std::ofstream(shorter.path() + "/config.json") << config;
+  std::filesystem::create_symlink(path + "/model.safetensors",
+                                  shorter.path() + "/model.safetensors");
+  const auto one_block = TypeParam::Opener::Open(shorter.path(), {});
+  ASSERT_TRUE(one_block.ok()) << one_block.status();
+  const std::vector<std::vector<int32_t>> samples = {MakeSample(150, 1)};
+  const auto want = this->Evaluate(**one_block, {{{}}, samples});
+  const auto got = this->Evaluate(
+      *this->evaluator_,
+      {{{{}, {this->Modules()[2], this->Modules()[3]}}}, samples});
+  ASSERT_EQ(got.results.size(), 1u);
+  ASSERT_EQ(want.results.size(), 1u);
+  EXPECT_NEAR(got.results[0][0].nll, want.results[0][0].nll,
+              1e-6 * want.results[0][0].nll);
+}
+
+TYPED_TEST_P(EvaluatorSuite, ADroppedModulesBlobsAreNotEvenRead) {
+  WeightChoice choice = this->Choice(0);
+  choice.dropped = {this->Modules()[1]};
+  WeightChoice unreadable = choice;
+  for (auto& [layer, blob] : unreadable.blob_of_layer) {
+    if (search::LiesIn(layer, this->Modules()[1])) blob = "/no/such/blob";
+  }
+  const auto response = this->Evaluate(
+      *this->evaluator_, {{choice, unreadable}, {MakeSample(50, 1)}});
+  ASSERT_EQ(response.results.size(), 2u);
+  EXPECT_EQ(response.results[0], response.results[1]);
+}
+
 TYPED_TEST_P(EvaluatorSuite, RefusesWhatItCannotMeasure) {
   Evaluator& evaluator = *this->evaluator_;
   const WeightChoice good = this->Choice(0);
@@ -178,6 +267,7 @@ TYPED_TEST_P(EvaluatorSuite, RefusesWhatItCannotMeasure) {
   refused({{good}, {{1}}}, "has 1 tokens");
   refused({{good}, {std::vector<int32_t>(70000, 1)}}, "65536");
   refused({{{{{"no.such.layer", "x"}}}}, {{1, 2}}}, "no.such.layer");
+  refused({{{{}, {"model.layers.9.mlp"}}}, {{1, 2}}}, "model.layers.9.mlp");
   const std::string layer = evaluator.info().layers[0];
   refused({{{{{layer, "/no/such/blob"}}}}, {{1, 2}}}, "/no/such/blob");
   const std::string other = evaluator.info().layers[1];
@@ -236,13 +326,12 @@ TYPED_TEST_P(EvaluatorSuite, CapturesSymmetricGramsForAnyNumberOfThreads) {
   EXPECT_EQ(expert_tokens, 2 * 250 * Model::kExpertsPerToken);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(EvaluatorSuite, SaysWhatItIs,
-                            TheReferenceDiffersFromItselfByNothing,
-                            FewerBitsHurtMore,
-                            BitsDependOnNeitherBatchNorOrderNorThreads,
-                            RefusesWhatItCannotMeasure,
-                            CancelsWhenProgressSaysSo,
-                            CapturesSymmetricGramsForAnyNumberOfThreads);
+REGISTER_TYPED_TEST_SUITE_P(
+    EvaluatorSuite, SaysWhatItIs, TheReferenceDiffersFromItselfByNothing,
+    FewerBitsHurtMore, ADroppedModuleAddsAsMuchAsOneWhoseOutputIsZero,
+    DroppingBothModulesRemovesTheBlock, ADroppedModulesBlobsAreNotEvenRead,
+    BitsDependOnNeitherBatchNorOrderNorThreads, RefusesWhatItCannotMeasure,
+    CancelsWhenProgressSaysSo, CapturesSymmetricGramsForAnyNumberOfThreads);
 
 }  // namespace evopress::worker
 

@@ -24,55 +24,63 @@ class Search : public ::testing::Test {
   // its own.
   nlohmann::json Run(const std::string& name, int workers, int seed = 1,
                      const std::string& strategy = "evopress",
-                     const std::vector<std::string>& more = {}) {
-    std::vector<std::string> all = {"search",
-                                    tmp_ / "model",
-                                    "--text",
-                                    tmp_ / "text.txt",
-                                    "--held-out",
-                                    "wiki=" + (tmp_ / "wiki.txt"),
-                                    "--held-out-tokens",
-                                    "256",
-                                    "--menu",
-                                    "gptq:2-4:g32",
-                                    "--target-bits",
-                                    "3",
-                                    "--strategy",
-                                    strategy,
-                                    "--generations",
-                                    "3",
-                                    "--offspring",
-                                    "4",
-                                    "--survivors",
-                                    "2,1",
-                                    "--tokens",
-                                    "32,64",
-                                    "--sequence-length",
-                                    "32",
-                                    "--statistics-tokens",
-                                    "512",
-                                    "--search-tokens",
-                                    "1024",
-                                    "--seed",
-                                    std::to_string(seed),
-                                    "--workers",
-                                    std::to_string(workers),
-                                    "--threads",
-                                    "2",
-                                    "--data",
-                                    tmp_ / ("data-" + name),
-                                    "--out",
-                                    tmp_ / ("out-" + name),
-                                    "--for",
-                                    "evopress,json,hf",
-                                    "--force",
-                                    "--json"};
-    all.insert(all.end(), more.begin(), more.end());
-    const RunResult r = RunEvoPress(all);
+                     const std::vector<std::string>& space = {
+                         "--menu", "gptq:2-4:g32", "--target-bits", "3"}) {
+    std::vector<std::string> args = {"search",
+                                     tmp_ / "model",
+                                     "--text",
+                                     tmp_ / "text.txt",
+                                     "--held-out",
+                                     "wiki=" + (tmp_ / "wiki.txt"),
+                                     "--held-out-tokens",
+                                     "256",
+                                     "--strategy",
+                                     strategy,
+                                     "--generations",
+                                     "3",
+                                     "--offspring",
+                                     "4",
+                                     "--survivors",
+                                     "2,1",
+                                     "--tokens",
+                                     "32,64",
+                                     "--sequence-length",
+                                     "32",
+                                     "--statistics-tokens",
+                                     "512",
+                                     "--search-tokens",
+                                     "1024",
+                                     "--seed",
+                                     std::to_string(seed),
+                                     "--workers",
+                                     std::to_string(workers),
+                                     "--threads",
+                                     "2",
+                                     "--data",
+                                     tmp_ / ("data-" + name),
+                                     "--out",
+                                     tmp_ / ("out-" + name),
+                                     "--for",
+                                     "evopress,json,hf",
+                                     "--force",
+                                     "--json"};
+    args.insert(args.end(), space.begin(), space.end());
+    const RunResult r = RunEvoPress(args);
     EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
     const auto json = nlohmann::json::parse(r.out, nullptr, false);
     EXPECT_FALSE(json.is_discarded()) << r.out;
     return json;
+  }
+
+  // Perplexity of the model at `path` on what searches report on.
+  double Perplexity(const std::string& path) {
+    const RunResult r =
+        RunEvoPress({"eval", path, "--text", "wiki=" + (tmp_ / "wiki.txt"),
+                     "--text-tokens", "256", "--sequence-length", "32",
+                     "--data", tmp_ / "data-eval", "--json"});
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    const auto json = nlohmann::json::parse(r.out, nullptr, false);
+    return json["results"]["rows"][0]["held_out"][0]["perplexity"];
   }
 
   nlohmann::json Recipe(const std::string& name) {
@@ -105,6 +113,36 @@ TEST_F(Search, TheWinnerCostsWhatWasAskedAndBeatsNothingItCouldNotMeasure) {
   }
   EXPECT_EQ(code_bits, 3 * kWeights);
   EXPECT_TRUE(std::filesystem::exists(tmp_ / "out-a/model.safetensors"));
+}
+
+TEST_F(Search, DropsHalfOfTheModulesAndWritesAModelThatLosesTheSame) {
+  const auto result =
+      Run("drop", 2, 1, "evopress",
+          {"--menu", "keep", "--drop", "attn,mlp", "--drop-share", "0.5"});
+  ASSERT_TRUE(result.contains("results")) << result;
+  const auto& winner = result["results"]["rows"][0];
+  EXPECT_EQ(winner["costs"]["modules"], 2);
+  // One attention and one MLP of two blocks each, as EvoPress writes it.
+  EXPECT_THAT(ReadText(tmp_ / "out-drop/evopress.txt"),
+              ::testing::AnyOf("none\nattn+mlp\n", "attn+mlp\nnone\n",
+                               "attn\nmlp\n", "mlp\nattn\n"));
+  EXPECT_EQ(Recipe("drop")["modules"].size(), 4u);
+  EXPECT_NEAR(Perplexity(tmp_ / "out-drop"),
+              winner["held_out"][0]["perplexity"].get<double>(), 1e-3);
+  EXPECT_THAT(ReadText(tmp_ / "out-drop/assignment.svg"),
+              ::testing::HasSubstr("q_proj: dropped"));
+}
+
+TEST_F(Search, DropsModulesToReachFewerBitsThanAnyLevelHas) {
+  const auto result = Run(
+      "joint", 1, 1, "evopress",
+      {"--menu", "rtn:2-4:g32", "--drop", "attn,mlp", "--target-bits", "1.75"});
+  ASSERT_TRUE(result.contains("results")) << result;
+  const auto& winner = result["results"]["rows"][0];
+  EXPECT_LE(winner["costs"]["code_bits"], kWeights * 7 / 4);
+  EXPECT_LT(winner["costs"]["modules"], 4);
+  EXPECT_NEAR(Perplexity(tmp_ / "out-joint"),
+              winner["held_out"][0]["perplexity"].get<double>(), 1e-3);
 }
 
 TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
@@ -274,7 +312,8 @@ TEST_F(Search, WhatIsLearnedFromRoundsDependsOnNoWorker) {
 TEST_F(Search, BruteForceMeasuresEveryAssignmentOfTiedLayers) {
   const auto result =
       Run("brute", 1, 1, "brute-force",
-          {"--group", "none", "--tie", "*self_attn*", "--tie", "*mlp*"});
+          {"--menu", "gptq:2-4:g32", "--target-bits", "3", "--group", "none",
+           "--tie", "*self_attn*", "--tie", "*mlp*"});
   ASSERT_TRUE(result.contains("results")) << result;
   EXPECT_EQ(result["rounds"], 1);
   EXPECT_LE(result["results"]["rows"][0]["costs"]["code_bits"].get<int64_t>(),

@@ -115,6 +115,29 @@ TEST(BruteForce, SaysHowManyAreTooMany) {
   EXPECT_THAT(refusal(210, 5), HasSubstr("more than 9223372036854775807"));
 }
 
+TEST(BruteForce, MeasuresEveryPhenotypeOnceWhereThereAreModules) {
+  Toy toy = MakeModularToy(1, {2, 3, 4}, 200, 3);
+  toy.input.space.budgets.push_back({1, 1});
+  const SearchSpace& space = toy.input.space;
+  std::map<Assignment, int> measured;
+  const auto found =
+      Search(toy.input, kOptions, ExactMeasure(toy), [&](const Round& round) {
+        for (const Evaluation& e : round.evaluations) {
+          ++measured[e.assignment];
+        }
+      });
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(Damage(toy, found->done.winner), LeastWithinBudgets(toy));
+  std::map<Assignment, int> phenotypes;
+  ForEachAssignment(space, [&](const Assignment& assignment) {
+    if (WithinBudgets(space, assignment)) {
+      phenotypes[Canonical(space, assignment)] = 1;
+    }
+  });
+  EXPECT_GT(phenotypes.size(), 10u);
+  EXPECT_EQ(measured, phenotypes);
+}
+
 TEST(BruteForce, RefusesMoreSamplesThanThereAre) {
   const Toy toy = MakeToy({64, 64}, {2, 3}, 64 * 5, 1);
   EXPECT_FALSE(

@@ -401,5 +401,146 @@ TEST(BudgetSampler, WeighsBeyondTheRangeOfDoubles) {
   }
 }
 
+Toy RandomModularToy(uint64_t seed) {
+  Rng rng(seed, 321);
+  return MakeModularToy(2, {2, 3, 5}, rng.Between(0, 160 * 5), seed);
+}
+
+TEST(SolveKnapsack, ChoosesBetweenDroppingAModuleAndTheBestInsideIt) {
+  int drops = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    const Toy toy = RandomModularToy(seed);
+    const SearchSpace& space = toy.input.space;
+    const auto found = SolveKnapsack(space, toy.input.layer_errors);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_TRUE(WithinBudgets(space, *found));
+    EXPECT_EQ(*found, Canonical(space, *found));
+    EXPECT_NEAR(Damage(toy, *found), BruteForce(toy), 1e-12);
+    for (size_t m = 8; m < 12; ++m) drops += found->levels[m] == kDropped;
+  }
+  EXPECT_GT(drops, 20);
+  EXPECT_LT(drops, 140);
+}
+
+TEST(SolveKnapsack, PricesFurtherBudgetsThroughModules) {
+  int solved = 0;
+  double excess = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    Toy toy = RandomModularToy(seed);
+    toy.input.space.budgets.push_back({1, 2});
+    const double best = BruteForce(toy);
+    const auto found = SolveKnapsack(toy.input.space, toy.input.layer_errors);
+    ASSERT_EQ(found.ok(), std::isfinite(best)) << found.status();
+    if (!found.ok()) continue;
+    EXPECT_TRUE(WithinBudgets(toy.input.space, *found));
+    EXPECT_EQ(*found, Canonical(toy.input.space, *found));
+    EXPECT_GE(Damage(toy, *found), best - 1e-12);
+    ++solved;
+    excess += Damage(toy, *found) / best - 1;
+  }
+  EXPECT_GT(solved, 30);
+  EXPECT_LT(excess / solved, 0.1);
+}
+
+TEST(SolveKnapsack, NeverExceedsTheBudgetWithModulesInBuckets) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    const Toy toy = RandomModularToy(seed);
+    const auto found =
+        SolveKnapsack(toy.input.space, toy.input.layer_errors, (12 + 8) * 24);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_TRUE(WithinBudgets(toy.input.space, *found));
+  }
+}
+
+TEST(SolveKnapsack, DropsTheLeastHarmfulOfEveryKind) {
+  const Toy toy = MakeDropToy(4, /*kept=*/4, 3);
+  const SearchSpace& space = toy.input.space;
+  const auto found = SolveKnapsack(space, toy.input.layer_errors);
+  ASSERT_TRUE(found.ok()) << found.status();
+  // Kinds keep their shares: two attentions and two MLPs stay.
+  double best = std::numeric_limits<double>::infinity();
+  ForEachAssignment(space, [&](const Assignment& assignment) {
+    int kept[2] = {};
+    for (size_t m = 16; m < 24; ++m) kept[m % 2] += assignment.levels[m];
+    if (kept[0] == 2 && kept[1] == 2) {
+      best = std::min(best, Damage(toy, assignment));
+    }
+  });
+  EXPECT_EQ(Cost(space, *found, 1), 4);
+  EXPECT_NEAR(Damage(toy, *found), best, 1e-12);
+}
+
+TEST(Greedy, DropsAModuleForAllThatItAndItsLayersCost) {
+  // Dropping costs 0.3 and saves 2 x 16 x 4 + 8 bits; lowering a layer to 2
+  // bits costs 0.2 and saves 32.
+  Toy toy = MakeModularToy(1, {2, 4}, 72 * 4 + 16 - 100, 1);
+  SearchSpace& space = toy.input.space;
+  const std::vector<std::vector<double>> damage = {{0.2, 0}, {0.2, 0}, {0.9, 0},
+                                                   {0.9, 0}, {0.3, 0}, {5, 0}};
+  const auto found = Descend(space, damage);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(*found, (Assignment{{0, 0, 1, 1, 0, 1}}));
+}
+
+TEST(Greedy, IsTheOneShotScoreOfDepthPruning) {
+  const Toy toy = MakeDropToy(4, /*kept=*/5, 9);
+  SearchSpace space = toy.input.space;
+  for (Unit& unit : space.units) unit.group.clear();
+  StrategyInput input = toy.input;
+  input.space = space;
+  const auto end = Search(input, GreedyOptions{}, ExactMeasure(toy));
+  ASSERT_TRUE(end.ok()) << end.status();
+  std::vector<std::pair<double, size_t>> harm;
+  for (size_t m = 16; m < 24; ++m) {
+    harm.emplace_back(toy.input.layer_errors[m][kDropped], m);
+  }
+  std::sort(harm.begin(), harm.end());
+  for (size_t i = 0; i < harm.size(); ++i) {
+    EXPECT_EQ(end->done.winner.levels[harm[i].second], i < 3 ? 0 : 1) << i;
+  }
+}
+
+TEST(BudgetSampler, DrawsAllFullPhenotypesEquallyOften) {
+  const Toy toy = MakeModularToy(1, {2, 3, 4}, 168, 1);
+  const SearchSpace& space = toy.input.space;
+  const auto sampler =
+      BudgetSampler::Make(space, AllOptions(space), space.budgets[0].limit);
+  ASSERT_TRUE(sampler.ok());
+  int64_t most = 0;
+  std::map<Assignment, int64_t> phenotypes;
+  ForEachAssignment(space, [&](const Assignment& assignment) {
+    const int64_t cost = Cost(space, assignment, 0);
+    if (cost > space.budgets[0].limit) return;
+    most = std::max(most, cost);
+    phenotypes[Canonical(space, assignment)] = cost;
+  });
+  std::erase_if(phenotypes, [&](const auto& p) { return p.second < most; });
+  ASSERT_GT(phenotypes.size(), 1u);
+  std::map<Assignment, int> counts;
+  for (uint64_t i = 0; i < 1000u * phenotypes.size(); ++i) {
+    Rng rng(8, i);
+    ++counts[Canonical(space, sampler->Draw(rng))];
+  }
+  EXPECT_EQ(counts.size(), phenotypes.size());
+  for (const auto& [assignment, count] : counts) EXPECT_NEAR(count, 1000, 160);
+}
+
+TEST(BudgetSampler, CountsModulesBeyondTheRangeOfDoubles) {
+  // 26^200 phenotypes; the budget is reached only with modules dropped.
+  const Toy toy = MakeModularToy(100, {2, 3, 4, 5, 6}, 100 * 72, 1);
+  const SearchSpace& space = toy.input.space;
+  const auto sampler =
+      BudgetSampler::Make(space, AllOptions(space), space.budgets[0].limit);
+  ASSERT_TRUE(sampler.ok()) << sampler.status();
+  ASSERT_TRUE(sampler->exact());
+  Rng rng(1);
+  const Assignment drawn = sampler->Draw(rng);
+  EXPECT_EQ(Cost(space, drawn, 0), space.budgets[0].limit);
+  EXPECT_LT(Cost(space, drawn, 1), 200);
+}
+
 }  // namespace
 }  // namespace evopress::search

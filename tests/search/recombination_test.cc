@@ -90,5 +90,40 @@ TEST(Mutate, ChangesGenesAtTheRateAndKeepsTheCostOfGroups) {
   EXPECT_GT(changed[2], 3 * changed[1]);
 }
 
+TEST(Recombination, WhatLiesInADroppedModuleIsNobodysGene) {
+  const SearchSpace space =
+      MakeModularToy(2, {2, 3, 4}, 2 * 72 * 2, 1).input.space;
+  const std::vector<Assignment> parents = Parents(space);
+  int restored = 0, dropped = 0;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed);
+    const Assignment& a = parents[rng.Below(parents.size())];
+    const Assignment& b = parents[rng.Below(parents.size())];
+    const auto crossed = Crossover(space, a, b, rng);
+    ASSERT_TRUE(crossed.ok()) << crossed.status();
+    const auto mutant = Mutate(space, a, 0.3, rng);
+    ASSERT_TRUE(mutant.ok()) << mutant.status();
+    for (const Assignment& child : {*crossed, *mutant}) {
+      EXPECT_EQ(child, Canonical(space, child));
+      EXPECT_EQ(Cost(space, child, 0), Cost(space, a, 0));
+    }
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      if (!IsActive(space, *crossed, u)) continue;
+      const bool from_a =
+          IsActive(space, a, u) && crossed->levels[u] == a.levels[u];
+      const bool from_b =
+          IsActive(space, b, u) && crossed->levels[u] == b.levels[u];
+      EXPECT_TRUE(from_a || from_b) << u;
+    }
+    for (size_t u = 0; u < space.units.size(); ++u) {
+      restored += IsActive(space, *mutant, u) && !IsActive(space, a, u);
+      dropped += !IsActive(space, *mutant, u) && IsActive(space, a, u);
+    }
+  }
+  EXPECT_GT(restored, 0);
+  EXPECT_GT(dropped, 0);
+}
+
 }  // namespace
 }  // namespace evopress::search

@@ -136,5 +136,66 @@ TEST(Space, HashCoversEverythingAStrategyCanSee) {
   EXPECT_NE(Hash(Assignment{{1, 2}}), Hash(Assignment{{2, 1}}));
 }
 
+TEST(Modules, WhatIsDroppedCostsNothing) {
+  const SearchSpace space = MakeModularToy(1, {2, 3}, 1000, 1).input.space;
+  ASSERT_TRUE(Validate(space).ok()) << Validate(space);
+  // Layers of 16, 16 | 32, 8 at 3 bits, then attention and MLP.
+  Assignment all{{1, 1, 1, 1, 1, 1}};
+  EXPECT_EQ(Cost(space, all, 0), 1000 + 72 * 3 + 2 * 8);
+  EXPECT_EQ(Cost(space, all, 1), 2);
+  Assignment no_mlp{{1, 1, 1, 1, 1, 0}};
+  EXPECT_EQ(Cost(space, no_mlp, 0), 1000 + 32 * 3 + 8);
+  EXPECT_EQ(Cost(space, no_mlp, 1), 1);
+  EXPECT_EQ(Cost(space, Assignment{{1, 1, 1, 1, 0, 0}}, 0), 1000);
+  EXPECT_EQ(ReachableCosts(space, 0).min, 1000);
+  EXPECT_EQ(ReachableCosts(space, 0).max, Cost(space, all, 0));
+}
+
+TEST(Modules, EqualPhenotypesHaveOneCanonicalAssignment) {
+  const SearchSpace space = MakeModularToy(1, {2, 3}, 1000, 1).input.space;
+  std::set<Assignment> canonical;
+  ForEachAssignment(space, [&](const Assignment& assignment) {
+    const Assignment made = Canonical(space, assignment);
+    EXPECT_EQ(Canonical(space, made), made);
+    EXPECT_EQ(Cost(space, made, 0), Cost(space, assignment, 0));
+    canonical.insert(made);
+  });
+  // Each module: dropped, or any of 2 x 2 choices inside.
+  EXPECT_EQ(canonical.size(), 5u * 5u);
+}
+
+TEST(Modules, AreCheckedAndNamed) {
+  const SearchSpace good = MakeModularToy(2, {2, 3}, 1000, 1).input.space;
+  SearchSpace space = good;
+  space.units[0].module = 99;
+  ExpectRefused(space, "module 99");
+  space = good;
+  std::swap(space.units[8].menu[0].name, space.units[8].menu[1].name);
+  ExpectRefused(space, "\"layers.0.self_attn\" must have the levels drop");
+  space = good;
+  space.units[8].menu[0].costs = {1, 0};
+  ExpectRefused(space, "costs 1 code_bits when dropped");
+  space = good;
+  space.units[8].module = 9;
+  ExpectRefused(space, "do not nest");
+  // A tie over two blocks cannot be half dropped.
+  space = good;
+  space.units[0].layers.push_back(space.units[4].name);
+  ExpectRefused(space, "spans modules");
+  space = good;
+  space.units[0].module = kNoModule;
+  ExpectRefused(space, "spans modules");
+}
+
+TEST(Modules, ChangeTheHashAndNothingElseDoes) {
+  const SearchSpace space = MakeModularToy(2, {2, 3}, 1000, 1).input.space;
+  SearchSpace without = space;
+  for (Unit& unit : without.units) unit.module = kNoModule;
+  EXPECT_NE(Hash(space), Hash(without));
+  SearchSpace other = space;
+  std::swap(other.units[0].module, other.units[2].module);
+  EXPECT_NE(Hash(space), Hash(other));
+}
+
 }  // namespace
 }  // namespace evopress::search

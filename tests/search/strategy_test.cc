@@ -345,6 +345,42 @@ TEST_P(EveryStrategy, KeepsEveryBudgetOrSaysThatItCannot) {
   }
 }
 
+TEST_P(EveryStrategy, AsksForPhenotypesWithinTheBudgetWhereThereAreModules) {
+  if (GetParam().name == "fixed") GTEST_SKIP() << "fixed ignores budgets";
+  const bool refused =
+      GetParam().name == "guided" || GetParam().name == "policy-gradient";
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    Toy two_budgets = MakeModularToy(2, {2, 3, 4}, 2 * 72 * 3, seed);
+    two_budgets.input.space.budgets.push_back({1, 3});
+    for (const Toy& toy :
+         {MakeDropToy(4, /*kept=*/6, seed),
+          MakeModularToy(2, {2, 3, 4}, 2 * 72 * 3, seed), two_budgets}) {
+      SCOPED_TRACE(seed);
+      const SearchSpace& space = toy.input.space;
+      const auto result =
+          Search(toy.input, GetParam().options, NoisyMeasure(toy),
+                 [&](const Round& round) {
+                   for (const Evaluation& evaluation : round.evaluations) {
+                     for (size_t u = 0; u < space.units.size(); ++u) {
+                       ASSERT_TRUE(IsActive(space, evaluation.assignment, u) ||
+                                   evaluation.assignment.levels[u] == 0);
+                     }
+                   }
+                 });
+      // Modules are not alike: uniform keeps them all or says that it cannot.
+      if (refused ||
+          (GetParam().name == "uniform" && space.budgets.back().kind == 1)) {
+        EXPECT_TRUE(absl::IsFailedPrecondition(result.status()))
+            << result.status();
+        continue;
+      }
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_TRUE(WithinBudgets(space, result->done.winner));
+      EXPECT_EQ(result->done.winner, Canonical(space, result->done.winner));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EveryStrategy, testing::ValuesIn(Cases()),
                          [](const auto& info) {
                            std::string name = info.param.name;
@@ -411,6 +447,21 @@ TEST(Uniform, UnitsWithoutAChoiceTakeTheirOnlyLevel) {
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_EQ(found->level, "gptq:b4:g64:asym");
   EXPECT_EQ(found->assignment.levels.back(), 0);
+}
+
+TEST(Uniform, KeepsEveryModule) {
+  const Toy toy = MakeModularToy(2, {2, 3, 4}, 2 * 72 * 3 + 32, 1);
+  const auto found = DearestUniform(toy.input.space);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->level, "gptq:b3:g64:asym");
+  EXPECT_EQ(found->cost, toy.input.space.budgets[0].limit);
+  Toy poor = toy;
+  poor.input.space.budgets[0].limit = 1000 + 2 * 72 * 2;
+  EXPECT_NE(DearestUniform(poor.input.space)
+                .status()
+                .ToString()
+                .find("with every module kept"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -57,9 +57,54 @@ inline Toy Ungrouped(Toy toy) {
   return toy;
 }
 
+// `blocks` blocks of two modules with two layers each, of different sizes: 4
+// layer units a block, then all modules. Kinds: code_bits (a kept module costs
+// 8 itself) and modules. The damage of a drop is random too. `limit` is of
+// code_bits, without the constant.
+inline Toy MakeModularToy(int blocks, const std::vector<int>& bits,
+                          int64_t limit, uint64_t seed) {
+  std::vector<int64_t> sizes;
+  for (int b = 0; b < blocks; ++b) sizes.insert(sizes.end(), {16, 16, 32, 8});
+  Toy toy = MakeToy(sizes, bits, limit, seed);
+  SearchSpace& space = toy.input.space;
+  space.cost_kinds.push_back("modules");
+  space.constant_costs.push_back(0);
+  for (Unit& unit : space.units) {
+    for (LevelChoice& level : unit.menu) level.costs.push_back(0);
+  }
+  Rng rng(seed, 78);
+  for (int m = 0; m < 2 * blocks; ++m) {
+    const char* const kind = m % 2 == 0 ? "self_attn" : "mlp";
+    Unit module;
+    module.name = "layers." + std::to_string(m / 2) + "." + kind;
+    module.layers = {module.name};
+    module.group = kind;
+    module.menu = {{kDrop, {0, 0}}, {kKeep, {8, 1}}};
+    for (size_t u = 2 * m; u < 2 * size_t(m) + 2; ++u) {
+      space.units[u].module = static_cast<int>(space.units.size());
+      space.units[u].name = module.name + "." + std::to_string(u);
+      space.units[u].layers = {space.units[u].name};
+    }
+    space.units.push_back(std::move(module));
+    toy.input.layer_errors.push_back({0.02 + 0.2 * rng.Uniform(), 0});
+  }
+  return toy;
+}
+
+// Nothing but modules to choose; `kept` of them may stay.
+inline Toy MakeDropToy(int blocks, int64_t kept, uint64_t seed) {
+  Toy toy = MakeModularToy(blocks, {4}, 0, seed);
+  toy.input.space.budgets = {{1, kept}};
+  for (auto& errors : toy.input.layer_errors) {
+    if (errors.size() == 1) errors[0] = 0;
+  }
+  return toy;
+}
+
 inline double Damage(const Toy& toy, const Assignment& assignment) {
   double total = 0;
   for (size_t u = 0; u < assignment.levels.size(); ++u) {
+    if (!IsActive(toy.input.space, assignment, u)) continue;
     total += toy.input.layer_errors[u][assignment.levels[u]];
   }
   return total;

@@ -52,11 +52,11 @@ class ScratchDirectory {
   std::string path_;
 };
 
-// Writes `layer` of `model` at `level` (round to nearest) into `directory`;
-// returns the blob's path.
+// Writes `layer` of `model` times `factor` at `level` (round to nearest) into
+// `directory`; returns the blob's path.
 inline std::string MakeBlob(const quant::Checkpoint& model,
                             const std::string& layer, const std::string& level,
-                            const std::string& directory) {
+                            const std::string& directory, float factor = 1) {
   const quant::TensorInfo* const info = model.Find(layer + ".weight");
   EXPECT_NE(info, nullptr) << layer;
   std::vector<float> values(info->elements());
@@ -64,6 +64,7 @@ inline std::string MakeBlob(const quant::Checkpoint& model,
                   .ReadF32(layer + ".weight",
                            absl::Span<float>(values.data(), values.size()))
                   .ok());
+  for (float& value : values) value *= factor;
   quant::LayerContext context;
   context.name = layer;
   context.shape = {info->shape[0], info->shape[1]};
@@ -74,7 +75,8 @@ inline std::string MakeBlob(const quant::Checkpoint& model,
   EXPECT_TRUE(compressor.ok()) << compressor.status();
   const auto compressed = (*compressor)->Compress(context, {*name});
   EXPECT_TRUE(compressed.ok()) << compressed.status();
-  const std::string path = directory + "/" + layer + "." + level;
+  const std::string path =
+      directory + "/" + layer + "." + level + (factor == 1 ? "" : ".scaled");
   std::ofstream out(path, std::ios::binary);
   out << quant::SerializeBlob(compressed->front().weight);
   return path;

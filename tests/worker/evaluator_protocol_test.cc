@@ -14,7 +14,7 @@ namespace {
 
 EvaluateRequest SomeRequest() {
   EvaluateRequest request;
-  request.assignments = {{{{"a", "/x"}, {"b", "/y"}}}, {}};
+  request.assignments = {{{{"a", "/x"}, {"b", "/y"}}, {"m", "n"}}, {}};
   request.samples = {{1, 2, 3}, {-1, 2147483647}};
   return request;
 }
@@ -24,8 +24,7 @@ TEST(EvaluatorProtocol, EveryMessageSurvivesTheTrip) {
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->samples, SomeRequest().samples);
   ASSERT_EQ(request->assignments.size(), 2u);
-  EXPECT_EQ(request->assignments[0].blob_of_layer,
-            SomeRequest().assignments[0].blob_of_layer);
+  EXPECT_EQ(request->assignments[0], SomeRequest().assignments[0]);
 
   const EvaluateResponse response{{{{1.5, -0.0, 1e300, 7}}, {}}};
   const auto evaluated = DecodeEvaluated(EncodeEvaluated(response));
@@ -43,9 +42,11 @@ TEST(EvaluatorProtocol, EveryMessageSurvivesTheTrip) {
   ASSERT_TRUE(capture.ok()) << capture.status();
   EXPECT_EQ(capture->output_path, "/out");
 
-  const auto info = DecodeInfo(EncodeInfo({"cpu", {"e"}, "llama", {"l"}, 5}));
+  const auto info =
+      DecodeInfo(EncodeInfo({"cpu", {"e"}, "llama", {"l"}, 5, {"m"}}));
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->layers, std::vector<std::string>{"l"});
+  EXPECT_EQ(info->modules, std::vector<std::string>{"m"});
 
   EXPECT_EQ(DecodeFailed(EncodeFailed(absl::NotFoundError("gone"))),
             absl::NotFoundError("gone"));

@@ -114,6 +114,11 @@ TEST(Engine, SharedPrefixesChangeNoBits) {
              MakeBlob(*model->checkpoint, layer, level, directory.path())}}});
     }
   }
+  for (const int block : {0, 1}) {
+    request.assignments.push_back(request.assignments.front());
+    request.assignments.back().dropped = {
+        model->architecture.blocks[block].attention};
+  }
   Engine sharing(*model, arena, {});
   Engine separate(*model, arena, {});
   separate.set_share_prefixes(false);

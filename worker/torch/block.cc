@@ -125,30 +125,36 @@ at::Tensor TorchBlocks::Attend(const BlockSpec& spec, const Tensors& tensors,
 }
 
 at::Tensor TorchBlocks::Run(int block, const at::Tensor& hidden,
-                            const std::vector<at::Tensor>& weights,
+                            const TorchBlockWeights& weights,
                             const SiteObserver& observer) const {
   const Architecture& a = model_.architecture;
+  const BlockSpec& spec = a.blocks[block];
   const Tensors& tensors = blocks_[block];
+  const std::vector<at::Tensor>& linears = weights.linears;
   const auto observe = [&](int site, const at::Tensor& input) {
     if (observer) observer(site, input);
   };
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
     return weight.defined() ? RmsNorm(x, weight, a.norm_epsilon) : x;
   };
-  at::Tensor input = norm(hidden, tensors.attention_norm).to(device_.type);
-  observe(kAttentionInput, input);
-  input = Attend(a.blocks[block], tensors, input, weights);
-  observe(kOutputInput, input);
-  at::Tensor out = hidden + norm(Linear(tensors, kOutput, weights, input),
-                                 tensors.post_attention_norm);
-
-  input = norm(out, tensors.mlp_norm);
-  const BlockSpec& spec = a.blocks[block];
-  const at::Tensor delta =
-      spec.experts > 0
-          ? Experts(spec, tensors, input, weights, observer)
-          : Gated(tensors, 0, input.to(device_.type), weights, observer);
-  return out + norm(delta, tensors.post_mlp_norm);
+  at::Tensor out = hidden;
+  if (weights.attention) {
+    at::Tensor input = norm(out, tensors.attention_norm).to(device_.type);
+    observe(kAttentionInput, input);
+    input = Attend(spec, tensors, input, linears);
+    observe(kOutputInput, input);
+    out = out + norm(Linear(tensors, kOutput, linears, input),
+                     tensors.post_attention_norm);
+  }
+  if (weights.mlp) {
+    const at::Tensor input = norm(out, tensors.mlp_norm);
+    const at::Tensor delta =
+        spec.experts > 0
+            ? Experts(spec, tensors, input, linears, observer)
+            : Gated(tensors, 0, input.to(device_.type), linears, observer);
+    out = out + norm(delta, tensors.post_mlp_norm);
+  }
+  return out;
 }
 
 at::Tensor TorchBlocks::Gated(const Tensors& tensors, int expert,

@@ -21,6 +21,14 @@ using SiteObserver = std::function<void(int site, const at::Tensor&)>;
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight,
                    double epsilon);
 
+// Of a block's linears, in their order. A module that is false is left out; its
+// weights are undefined.
+struct TorchBlockWeights {
+  std::vector<at::Tensor> linears;
+  bool attention = true;
+  bool mlp = true;
+};
+
 // Small tensors and rotation tables on the device. Run may be called from
 // several threads at once; Reserve may not run beside it. "model" must outlive
 // this. Methods throw what libtorch throws.
@@ -31,10 +39,10 @@ class TorchBlocks {
   // Makes the tables long enough for sequences of `tokens`.
   void Reserve(int64_t tokens);
 
-  // `hidden` is tokens x hidden float32; returns the same after `block`, with
-  // `weights` in the order of the block's linears. `observer` may be empty.
+  // `hidden` is tokens x hidden float32; returns the same after `block`.
+  // `observer` may be empty.
   at::Tensor Run(int block, const at::Tensor& hidden,
-                 const std::vector<at::Tensor>& weights,
+                 const TorchBlockWeights& weights,
                  const SiteObserver& observer) const;
 
  private:

@@ -50,10 +50,12 @@ class TorchEvaluator : public Evaluator {
         weights_(model_, device, memory_bytes),
         teachers_(memory_bytes / 4) {
     info_.numeric_class = TorchNumericClass(device);
-    info_.capabilities = {"evaluate", "capture"};
+    info_.capabilities = {"evaluate", "capture", "drop"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
     for (const BlockSpec& block : model_.architecture.blocks) {
+      info_.modules.push_back(block.attention);
+      info_.modules.push_back(block.mlp);
       for (const LinearSpec& linear : block.linears) {
         info_.layers.push_back(linear.name);
       }
@@ -127,19 +129,21 @@ class TorchEvaluator : public Evaluator {
     return RmsNorm(hidden, final_norm_, model_.architecture.norm_epsilon);
   }
 
-  absl::StatusOr<std::vector<at::Tensor>> BlockWeights(
-      const BlockSpec& spec, const BlockBlobs& blobs) {
-    std::vector<at::Tensor> weights;
+  absl::StatusOr<TorchBlockWeights> BlockWeights(const BlockSpec& spec,
+                                                 const BlockChoice& block) {
+    TorchBlockWeights weights{{}, block.attention, block.mlp};
+    weights.linears.resize(spec.linears.size());
     for (size_t slot = 0; slot < spec.linears.size(); ++slot) {
-      auto weight = weights_.Get(spec.linears[slot], blobs[slot]);
+      if (!block.Runs(slot)) continue;
+      auto weight = weights_.Get(spec.linears[slot], block.blobs[slot]);
       if (!weight.ok()) return weight.status();
-      weights.push_back(*std::move(weight));
+      weights.linears[slot] = *std::move(weight);
     }
     return weights;
   }
 
   // The states of all choices after the last block.
-  absl::Status Walk(const std::vector<const BlobOfLayer*>& choices,
+  absl::Status Walk(const std::vector<const WeightChoice*>& choices,
                     const Samples& samples, ProgressMeter& meter,
                     std::vector<State>& states) {
     states.resize(1);
@@ -153,10 +157,10 @@ class TorchEvaluator : public Evaluator {
       std::vector<std::vector<int>> groups;
       for (const State& state : states) groups.push_back(state.choices);
       const std::vector<Branch> branches = BranchAt(spec, choices, groups);
-      std::vector<std::vector<at::Tensor>> weights;
+      std::vector<TorchBlockWeights> weights;
       std::vector<State> next;
       for (const Branch& branch : branches) {
-        auto prepared = BlockWeights(spec, branch.blobs);
+        auto prepared = BlockWeights(spec, branch.block);
         if (!prepared.ok()) return prepared.status();
         weights.push_back(*std::move(prepared));
         next.push_back({branch.choices, states[branch.parent].hidden});
@@ -189,7 +193,7 @@ class TorchEvaluator : public Evaluator {
     if (unknown.empty()) {
       meter.Skip(model_.architecture.blocks.size());
     } else {
-      const BlobOfLayer reference;
+      const WeightChoice reference;
       std::vector<State> states;
       absl::Status status = Walk({&reference}, unknown, meter, states);
       if (!status.ok()) return status;
@@ -234,11 +238,11 @@ class TorchEvaluator : public Evaluator {
   absl::Status Measure(const EvaluateRequest& request, const Progress& progress,
                        EvaluateResponse& response) {
     const c10::InferenceMode inference;
-    std::map<BlobOfLayer, int> distinct;
+    std::map<WeightChoice, int> distinct;
     for (const WeightChoice& choice : request.assignments) {
-      distinct.emplace(choice.blob_of_layer, 0);
+      distinct.emplace(choice, 0);
     }
-    std::vector<const BlobOfLayer*> choices;
+    std::vector<const WeightChoice*> choices;
     for (auto& [choice, index] : distinct) {
       index = static_cast<int>(choices.size());
       choices.push_back(&choice);
@@ -266,7 +270,7 @@ class TorchEvaluator : public Evaluator {
       absl::Status status = Teach(samples, meter, teachers);
       if (!status.ok()) return status;
       for (int64_t first = 0; first < count; first += group) {
-        const std::vector<const BlobOfLayer*> part(
+        const std::vector<const WeightChoice*> part(
             choices.begin() + first,
             choices.begin() + std::min(first + group, count));
         status = MeasurePart(part, samples, teachers, meter, first, sums);
@@ -274,13 +278,13 @@ class TorchEvaluator : public Evaluator {
       }
     }
     for (const WeightChoice& choice : request.assignments) {
-      response.results.push_back(sums[distinct[choice.blob_of_layer]]);
+      response.results.push_back(sums[distinct[choice]]);
     }
     return absl::OkStatus();
   }
 
   absl::Status MeasurePart(
-      const std::vector<const BlobOfLayer*>& choices, const Samples& samples,
+      const std::vector<const WeightChoice*>& choices, const Samples& samples,
       const std::vector<std::shared_ptr<const TorchTeacher>>& teachers,
       ProgressMeter& meter, int64_t first, Sums& sums) {
     std::vector<State> states;
@@ -337,8 +341,9 @@ class TorchEvaluator : public Evaluator {
         if (!meter.Step()) {
           return absl::CancelledError("the call was cancelled");
         }
-        auto weights =
-            BlockWeights(a.blocks[b], BlockBlobs(a.blocks[b].linears.size()));
+        BlockChoice own;
+        own.blobs.resize(a.blocks[b].linears.size());
+        auto weights = BlockWeights(a.blocks[b], own);
         if (!weights.ok()) return weights.status();
         absl::Status status = ForEachAlone(1, 1, [&](int64_t) {
           hidden = blocks_->Run(b, hidden, *weights,
