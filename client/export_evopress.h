@@ -14,7 +14,8 @@ inline constexpr char kLevelsFile[] = "levels.txt";
 
 // Writes evopress.txt and, with full level names, levels.txt, and reads both
 // back. Where two levels of a menu have the same bits, the first cannot say
-// which is meant and is left out; InvalidArgument if `strict`.
+// which is meant and is left out; InvalidArgument if `strict`. Where layers are
+// pruned, bits say nothing, and levels.txt is the format.
 absl::Status ExportEvoPress(const ExportInput& input, bool strict,
                             OutputDir& out);
 

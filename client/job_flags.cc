@@ -51,8 +51,9 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
 
 void AddMenuFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--menu", flags.menu,
-                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym], "
-                 "comma-separated, e.g. gptq:2-6:g64,keep")
+                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] or "
+                 "PRUNER:SPARSITY, comma-separated, e.g. gptq:2-6:g64,keep or "
+                 "sparsegpt:50:steps4x16384")
       ->capture_default_str();
   app.add_option("--group", flags.group,
                  "Layers that may exchange bits: of one size, of one name, or "
@@ -77,9 +78,12 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "layers, e.g. 3 or 2.75");
   app.add_option("--max-size", flags.budget.max_size,
                  "Budget: size of the whole model, e.g. 90MB");
+  app.add_option("--target-sparsity", flags.budget.target_sparsity,
+                 "Budget: at least this share of the searched layers' weights "
+                 "is zero, e.g. 0.5");
   app.add_option("--budget", flags.budget.budgets,
-                 "Budget KIND=LIMIT in bits, KIND code_bits, stored_bits or "
-                 "model_bits; may be repeated")
+                 "Budget KIND=LIMIT, KIND code_bits, stored_bits, model_bits "
+                 "or nonzeros; may be repeated")
       ->allow_extra_args(false);
   StrategyFlags& strategy = flags.strategy;
   app.add_option("--strategy", strategy.strategy, "Search strategy")

@@ -30,13 +30,19 @@ absl::Status Named(const std::string& what, const absl::Status& status) {
                       absl::StrCat(what, ": ", status.message()));
 }
 
-// True if a level of the menu is made from statistics.
-absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
-  auto levels = search::ParseMenu(menu);
-  if (!levels.ok()) return levels.status();
-  for (const auto& level : *levels) {
-    if (level.method == "keep" || level.method == "drop") continue;
-    auto compressor = quant::FindCompressor(level.method);
+// True if a level of a menu is made from statistics.
+absl::StatusOr<bool> NeedsStatistics(const search::SearchSpace& space) {
+  std::set<std::string> methods;
+  for (const search::Unit& unit : space.units) {
+    for (const search::LevelChoice& choice : unit.menu) {
+      auto level = search::ParseLevel(choice.name);
+      if (!level.ok()) return level.status();
+      methods.insert(level->method);
+    }
+  }
+  for (const std::string& method : methods) {
+    if (method == "keep" || method == "drop") continue;
+    auto compressor = quant::FindCompressor(method);
     if (!compressor.ok()) return compressor.status();
     if ((*compressor)->needs_gram()) return true;
   }
@@ -72,7 +78,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   if (absl::Status s = AddBudgets(flags.budget, plan.space); !s.ok()) return s;
 
   TokenNeeds needs;
-  auto statistics = NeedsStatistics(flags.menu);
+  auto statistics = NeedsStatistics(plan.space);
   if (!statistics.ok()) return statistics.status();
   needs.statistics = *statistics;
   needs.search_tokens = needs_search ? NeededTokens(flags.strategy) : 0;
@@ -181,10 +187,10 @@ std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
 absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   const BudgetOptions& budget = flags.budget;
   if (budget.target_bits.empty() && budget.max_size.empty() &&
-      budget.budgets.empty()) {
+      budget.target_sparsity.empty() && budget.budgets.empty()) {
     return absl::InvalidArgumentError(
-        "no budget: give --target-bits 3, --max-size 90MB or --budget "
-        "code_bits=N");
+        "no budget: give --target-bits 3, --max-size 90MB, --target-sparsity "
+        "0.5 or --budget code_bits=N");
   }
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();
@@ -204,10 +210,12 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
         "no uniform assignment meets the budget, so none is reported beside "
         "the winner");
   }
-  const std::string goal = !budget.target_bits.empty()
-                               ? absl::StrCat(budget.target_bits, " bits")
-                           : !budget.max_size.empty() ? budget.max_size
-                                                      : budget.budgets[0];
+  const std::string goal =
+      !budget.target_bits.empty() ? absl::StrCat(budget.target_bits, " bits")
+      : !budget.max_size.empty()  ? budget.max_size
+      : !budget.target_sparsity.empty()
+          ? absl::StrCat("sparsity ", budget.target_sparsity)
+          : budget.budgets[0];
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name

@@ -38,6 +38,13 @@ absl::Status Unreachable(const search::SearchSpace& space,
   const search::CostRange range = ReachableCosts(space, budget.kind);
   const int64_t weights = TotalWeights(space);
   const std::string& kind = space.cost_kinds[budget.kind];
+  if (budget.kind == kNonzeros) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "budget ", kind, " <= ", budget.limit,
+        " cannot be met; reachable with this menu: ", range.min, " to ",
+        range.max, " of ", weights,
+        " weights; lower --target-sparsity or add sparser levels to --menu"));
+  }
   std::string message = absl::StrCat(
       "budget ", kind, " <= ", budget.limit, " (",
       search::FormatBitsPerWeight(budget.limit, weights),
@@ -72,7 +79,7 @@ absl::StatusOr<search::Budget> ParseBudget(const std::string& text,
   if (!absl::SimpleAtoi(limit, &budget.limit) || budget.limit < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("budget \"", text, "\": \"", limit,
-                     "\" is not a whole number of bits, 0 or more"));
+                     "\" is not a whole number, 0 or more"));
   }
   return budget;
 }
@@ -89,11 +96,9 @@ bool IsSearched(const quant::TensorInfo& tensor) {
 absl::StatusOr<search::SearchSpace> BuildSpace(
     const std::vector<quant::TensorInfo>& tensors,
     const SpaceOptions& options) {
-  auto menu = search::ParseMenu(options.menu);
-  if (!menu.ok()) return menu.status();
   search::SearchSpace space;
-  space.cost_kinds = {"code_bits", "stored_bits", "model_bits"};
-  space.constant_costs = {0, 0, 0};
+  space.cost_kinds = {"code_bits", "stored_bits", "model_bits", "nonzeros"};
+  space.constant_costs.resize(space.cost_kinds.size());
   for (const quant::TensorInfo& tensor : tensors) {
     if (!IsSearched(tensor)) {
       space.constant_costs[kModelBits] += tensor.bytes * 8;
@@ -104,6 +109,11 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     unit.layers = {unit.name};
     unit.weights = tensor.elements();
     const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
+    auto menu = search::ParseMenu(options.menu, unit.weights);
+    if (!menu.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "menu of layer ", unit.name, ": ", menu.status().message()));
+    }
     for (const search::LevelName& level : *menu) {
       auto costs = quant::CostsOf(shape, level);
       if (!costs.ok()) {
@@ -112,9 +122,9 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
             " cannot take level ", search::Format(level),
             " of the menu: ", costs.status().message()));
       }
-      unit.menu.push_back(
-          {search::Format(level),
-           {costs->code_bits, costs->stored_bits, costs->stored_bits}});
+      unit.menu.push_back({search::Format(level),
+                           {costs->code_bits, costs->stored_bits,
+                            costs->stored_bits, costs->nonzeros}});
     }
     space.units.push_back(std::move(unit));
   }
@@ -143,10 +153,12 @@ int64_t TotalWeights(const search::SearchSpace& space) {
 
 absl::Status AddBudgets(const BudgetOptions& options,
                         search::SearchSpace& space) {
-  if (!options.target_bits.empty() && !options.max_size.empty()) {
+  const int targets = !options.target_bits.empty() + !options.max_size.empty() +
+                      !options.target_sparsity.empty();
+  if (targets > 1) {
     return absl::InvalidArgumentError(
-        "--target-bits and --max-size exclude each other; for two budgets add "
-        "--budget KIND=LIMIT");
+        "--target-bits, --max-size and --target-sparsity exclude each other; "
+        "for two budgets add --budget KIND=LIMIT");
   }
   space.budgets.clear();
   if (!options.target_bits.empty()) {
@@ -170,6 +182,15 @@ absl::Status AddBudgets(const BudgetOptions& options,
     }
     space.budgets.push_back({kModelBits, *bytes * 8});
   }
+  if (!options.target_sparsity.empty()) {
+    auto nonzeros = search::ParseTargetSparsity(options.target_sparsity,
+                                                TotalWeights(space));
+    if (!nonzeros.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--target-sparsity: ", nonzeros.status().message()));
+    }
+    space.budgets.push_back({kNonzeros, *nonzeros});
+  }
   for (const std::string& text : options.budgets) {
     auto budget = ParseBudget(text, space);
     if (!budget.ok()) return budget.status();
@@ -191,7 +212,7 @@ std::optional<UniformBaseline> FindUniformBaseline(
   if (!uniform.ok()) return std::nullopt;
   auto level = search::ParseLevel(uniform->level);
   std::string name = absl::StrCat("uniform ", uniform->level);
-  if (level.ok()) {
+  if (level.ok() && level->sparsity.kind == search::Sparsity::Kind::kNone) {
     // The width alone names it unless the menu has it twice.
     int same_width = 0;
     for (const auto& choice : space.units[0].menu) {

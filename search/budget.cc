@@ -120,6 +120,22 @@ absl::StatusOr<int64_t> ParseBitsPerWeight(const std::string& text,
   return bits;
 }
 
+absl::StatusOr<int64_t> ParseTargetSparsity(const std::string& text,
+                                            int64_t weights) {
+  const auto read = ReadDecimal(text);
+  if (!read.ok()) return About(text, read.status());
+  const auto& [value, end] = *read;
+  if (end != text.size() || value.digits > value.scale) {
+    return About(text, absl::InvalidArgumentError(
+                           "a sparsity is a share of zeros from 0 to 1, such "
+                           "as 0.5"));
+  }
+  const Decimal kept{value.scale - value.digits, value.scale};
+  absl::StatusOr<int64_t> nonzeros = Times(kept, weights);
+  if (!nonzeros.ok()) return About(text, nonzeros.status());
+  return nonzeros;
+}
+
 absl::StatusOr<int64_t> ParseSize(const std::string& text) {
   const auto read = ReadDecimal(text);
   if (!read.ok()) return About(text, read.status());

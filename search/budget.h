@@ -18,6 +18,12 @@ namespace evopress::search {
 absl::StatusOr<int64_t> ParseBitsPerWeight(const std::string& text,
                                            int64_t weights);
 
+// Nonzero weights that a sparsity leaves: "0.5" (a share of 0 to 1, at most 9
+// decimals) of `weights` weights at least shall be zero; rounded down.
+// InvalidArgument for anything else.
+absl::StatusOr<int64_t> ParseTargetSparsity(const std::string& text,
+                                            int64_t weights);
+
 // Bytes: "90MB" (10^6), "90MiB" (2^20), "1.5GB", "123456", "123456B"; units
 // kB, MB, GB, TB, KiB, MiB, GiB, TiB in any case; rounded down.
 // InvalidArgument for a bare "90M", which could mean either.
