@@ -4,8 +4,8 @@
 #include <oneapi/tbb/parallel_for.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
-#include <limits>
 
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
@@ -50,27 +50,27 @@ struct Inputs {
   std::vector<float> importance;  // 1 / V[c][c]^2; 0 for dead inputs
 };
 
-// One level of a layer, batch by batch.
-class LayerRun {
+// One panel of a layer on its way to one level.
+class PanelRun {
  public:
-  LayerRun(const Inputs& inputs, PrunedLayer& layer)
+  PanelRun(const Inputs& inputs, PrunedLayer& layer, int64_t panel)
       : inputs_(inputs),
         layer_(layer),
+        panel_(panel),
         cols_(layer.shape().cols),
-        errors_(layer.panels() * kBatch * kPanelRows) {}
+        errors_(kBatch * kPanelRows),
+        within_(kBatch * kBatch) {
+    for (int64_t c = 0; c < cols_; ++c) {
+      if (inputs_.dead[c]) std::fill_n(Column(c), kPanelRows, 0.0f);
+    }
+  }
 
   void Run() {
-    for (int64_t c = 0; c < cols_; ++c) {
-      if (inputs_.dead[c]) ClearColumn(c);
-    }
     for (int64_t begin = 0; begin < cols_;) {
       const int64_t end = BatchEnd(begin);
       if (!pattern()) DropInBatch(begin, end);
-      const std::vector<float> v = Within(begin, end);
-      tbb::parallel_for(int64_t{0}, layer_.panels(), [&](int64_t panel) {
-        PruneBatch(panel, begin, end, v);
-        CompensateRest(panel, begin, end);
-      });
+      PruneBatch(begin, end);
+      CompensateRest(begin, end);
       begin = end;
     }
   }
@@ -78,17 +78,9 @@ class LayerRun {
  private:
   const Sparsity& sparsity() const { return layer_.level().sparsity; }
   bool pattern() const { return sparsity().kind == Sparsity::Kind::kPattern; }
-  float* Errors(int64_t panel) {
-    return errors_.data() + panel * kBatch * kPanelRows;
-  }
+  float* Column(int64_t c) { return layer_.Column(panel_, c); }
   float V(int64_t row, int64_t col) const {
     return inputs_.factor.v[row * cols_ + col];
-  }
-
-  void ClearColumn(int64_t c) {
-    for (int64_t panel = 0; panel < layer_.panels(); ++panel) {
-      std::fill_n(layer_.Column(panel, c), kPanelRows, 0.0f);
-    }
   }
 
   // Batches begin where groups begin, so that every grid is fitted to weights
@@ -104,95 +96,76 @@ class LayerRun {
     return std::min(cols_, begin + kBatch / unit * unit);
   }
 
-  // V's part of a batch, transposed: its column c begins at c * kBatch.
-  std::vector<float> Within(int64_t begin, int64_t end) const {
-    std::vector<float> v(kBatch * kBatch);
+  void DropInBatch(int64_t begin, int64_t end) {
+    const WeightShape& shape = layer_.shape();
+    for (int64_t r = 0; r < PanelRows(shape, panel_); ++r) {
+      const int64_t row = panel_ * kPanelRows + r;
+      const int64_t zeros = ShareOf(layer_.zeros(), row, row + 1, shape.rows);
+      DropInRow(r, begin, end, ShareOf(zeros, begin, end, cols_));
+    }
+  }
+
+  void DropInPattern(int64_t begin) {
+    const int64_t size = sparsity().group;
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+      DropInRow(r, begin, begin + size, size - sparsity().amount);
+    }
+  }
+
+  // Of columns [begin, end), at most kBatch.
+  void DropInRow(int64_t r, int64_t begin, int64_t end, int64_t zeros) {
+    float scores[kBatch];
+    uint8_t kept[kBatch];
+    for (int64_t c = begin; c < end; ++c) {
+      // w^2 / V[c][c]^2 is ordered as its root.
+      scores[c - begin] = std::abs(Column(c)[r]) / V(c, c);
+    }
+    DropSmallest(scores, end - begin, zeros, kept);
+    for (int64_t c = begin; c < end; ++c) {
+      layer_.Kept(panel_, c)[r] = kept[c - begin];
+    }
+  }
+
+  void PruneBatch(int64_t begin, int64_t end) {
+    // V's part of the batch, transposed, so that a column's factors are a run.
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t c = begin; c <= r; ++c) {
-        v[(c - begin) * kBatch + r - begin] = V(r, c);
+        within_[(c - begin) * kBatch + r - begin] = V(r, c);
       }
     }
-    return v;
-  }
-
-  // w^2 / V[c][c]^2 is ordered as its root.
-  float Score(int64_t panel, int64_t row, int64_t c) const {
-    return std::abs(layer_.Column(panel, c)[row]) / V(c, c);
-  }
-
-  void DropInBatch(int64_t begin, int64_t end) {
-    const int64_t width = end - begin;
-    const int64_t size = layer_.panels() * width * kPanelRows;
-    // Rows beyond the layer are never the smallest.
-    std::vector<float> scores(size, std::numeric_limits<float>::quiet_NaN());
-    std::vector<uint8_t> kept(size);
-    tbb::parallel_for(int64_t{0}, layer_.panels(), [&](int64_t panel) {
-      for (int64_t c = begin; c < end; ++c) {
-        float* score = scores.data() + (panel * width + c - begin) * kPanelRows;
-        for (int64_t r = 0; r < PanelRows(layer_.shape(), panel); ++r) {
-          score[r] = Score(panel, r, c);
-        }
-      }
-    });
-    DropSmallest(scores.data(), size,
-                 ShareOf(layer_.zeros(), begin, end, cols_), kept.data());
-    for (int64_t panel = 0; panel < layer_.panels(); ++panel) {
-      std::copy_n(kept.data() + panel * width * kPanelRows, width * kPanelRows,
-                  layer_.Kept(panel, begin));
-    }
-  }
-
-  void DropInPattern(int64_t panel, int64_t begin) {
-    const int64_t size = sparsity().group;
-    float scores[search::kMaxPatternGroup];
-    uint8_t kept[search::kMaxPatternGroup];
-    for (int64_t r = 0; r < kPanelRows; ++r) {
-      for (int64_t i = 0; i < size; ++i) {
-        scores[i] = Score(panel, r, begin + i);
-      }
-      DropSmallest(scores, size, size - sparsity().amount, kept);
-      for (int64_t i = 0; i < size; ++i) {
-        layer_.Kept(panel, begin + i)[r] = kept[i];
-      }
-    }
-  }
-
-  void PruneBatch(int64_t panel, int64_t begin, int64_t end,
-                  const std::vector<float>& v) {
     const int64_t group = layer_.group();
     PanelBuffer rounded(kPanelRows);
     for (int64_t c = begin; c < end; ++c) {
-      if (pattern() && c % sparsity().group == 0) DropInPattern(panel, c);
+      if (pattern() && c % sparsity().group == 0) DropInPattern(c);
       if (group > 0 && c % group == 0) {
-        layer_.FitGroup(panel, c, inputs_.importance.data());
+        layer_.FitGroup(panel_, c, inputs_.importance.data());
       }
-      layer_.RoundColumn(panel, c, rounded.data());
-      float* column = layer_.Column(panel, c);
-      float* error = Errors(panel) + (c - begin) * kPanelRows;
-      const float pivot = V(c, c);
+      layer_.RoundColumn(panel_, c, rounded.data());
+      float* error = errors_.data() + (c - begin) * kPanelRows;
+      const float* v = within_.data() + (c - begin) * (kBatch + 1);
       for (int64_t r = 0; r < kPanelRows; ++r) {
-        error[r] = (column[r] - rounded.data()[r]) / pivot;
-        column[r] = rounded.data()[r];
+        error[r] = (Column(c)[r] - rounded.data()[r]) / v[0];
+        Column(c)[r] = rounded.data()[r];
       }
-      Compensate(v.data() + (c - begin) * kBatch + c + 1 - begin, error,
-                 end - c - 1, layer_.Column(panel, c + 1));
+      Compensate(v + 1, error, end - c - 1, Column(c + 1));
     }
   }
 
-  void CompensateRest(int64_t panel, int64_t begin, int64_t end) {
+  void CompensateRest(int64_t begin, int64_t end) {
     if (end == cols_) return;
     const Eigen::Map<const RowMatrix> v(inputs_.factor.v.data(), cols_, cols_);
-    const Eigen::Map<const RowMatrix> errors(Errors(panel), end - begin,
+    const Eigen::Map<const RowMatrix> errors(errors_.data(), end - begin,
                                              kPanelRows);
-    Eigen::Map<RowMatrix> rest(layer_.Column(panel, end), cols_ - end,
-                               kPanelRows);
+    Eigen::Map<RowMatrix> rest(Column(end), cols_ - end, kPanelRows);
     rest.noalias() -= v.block(end, begin, cols_ - end, end - begin) * errors;
   }
 
   const Inputs& inputs_;
   PrunedLayer& layer_;
+  const int64_t panel_;
   const int64_t cols_;
   PanelBuffer errors_;
+  std::vector<float> within_;
 };
 
 // H = I: no column learns from another.
@@ -239,9 +212,12 @@ absl::StatusOr<std::vector<CompressedLayer>> SparseGptCompressor::Compress(
   }
   const absl::StatusOr<Inputs> inputs = MakeInputs(layer);
   if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::vector<CompressedLayer>> layers = CompressPruned(
-      layer, levels,
-      [&](size_t, PrunedLayer& pruned) { LayerRun(*inputs, pruned).Run(); });
+  absl::StatusOr<std::vector<CompressedLayer>> layers =
+      CompressPruned(layer, levels, [&](size_t, PrunedLayer& pruned) {
+        tbb::parallel_for(int64_t{0}, pruned.panels(), [&](int64_t panel) {
+          PanelRun(*inputs, pruned, panel).Run();
+        });
+      });
   if (!layers.ok()) return layers.status();
   for (CompressedLayer& made : *layers) made.damping = inputs->factor.damping;
   return layers;

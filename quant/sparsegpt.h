@@ -4,10 +4,11 @@
 // The factorization and the order of columns are GPTQ's (gram_factor.h).
 //
 // Choices where the paper leaves room:
-// - Masks are chosen for a batch of up to 128 columns at once, over all rows of
-//   the layer, from weights that carry all compensation so far: the smallest
-//   w^2 / V[c][c]^2 go. A batch gets the share of the layer's zeros that its
-//   columns have of all columns, such that the shares sum to the exact number.
+// - Masks are chosen for a batch of up to 128 columns at once, from weights
+//   that carry all compensation so far: the smallest w^2 / V[c][c]^2 of each
+//   row go. Rows, and batches within a row, share the zeros evenly, such that
+//   the shares sum to the exact number. The paper compares across all rows; by
+//   rows, as Wanda does, the model loses less (docs/decisions/0010).
 // - A pattern ("2of4") is chosen group by group, when its first column is
 //   reached.
 // - Kept weights are rounded on the way, to float16 or, at a level with a
@@ -15,7 +16,7 @@
 //   pruning loses. A group's grid is fitted when its first column is reached,
 //   with what is known to be pruned at 0.
 // - Inputs that were never active (diagonal 0) get weight 0 and go first.
-// - A Gram of zeros says nothing: H = I then, which is magnitude by batches.
+// - A Gram of zeros says nothing: H = I then, which is magnitude by rows.
 #ifndef EVOPRESS_QUANT_SPARSEGPT_H_
 #define EVOPRESS_QUANT_SPARSEGPT_H_
 

@@ -1,7 +1,7 @@
 // The oracle: Algorithm 1 of arXiv 2301.00774 as the paper writes it, in
 // float64, one row and one column at a time, with H^-1 updated by elimination
-// instead of a Cholesky factor and masks found by sorting. Slow and plain on
-// purpose.
+// instead of a Cholesky factor and masks found, row by row, by sorting. Slow
+// and plain on purpose.
 #ifndef EVOPRESS_TESTS_QUANT_SPARSEGPT_ORACLE_H_
 #define EVOPRESS_TESTS_QUANT_SPARSEGPT_ORACLE_H_
 
@@ -60,12 +60,14 @@ class SparseGptOracle {
       const search::Sparsity& sparsity = level_.sparsity;
       if (sparsity.kind == search::Sparsity::Kind::kPattern) {
         for (int64_t r = 0; r < rows_ && c % sparsity.group == 0; ++r) {
-          Drop(r, r + 1, c, c + sparsity.group,
-               sparsity.group - sparsity.amount);
+          Drop(r, c, c + sparsity.group, sparsity.group - sparsity.amount);
         }
       } else if (c % batch == 0) {
         const int64_t end = std::min(cols_, c + batch);
-        Drop(0, rows_, c, end, zeros_ * end / cols_ - zeros_ * c / cols_);
+        for (int64_t r = 0; r < rows_; ++r) {
+          const int64_t zeros = zeros_ * (r + 1) / rows_ - zeros_ * r / rows_;
+          Drop(r, c, end, zeros * end / cols_ - zeros * c / cols_);
+        }
       }
       if (level_.bits < 16 && c % group_ == 0) FitGrids(c);
       for (int64_t r = 0; r < rows_; ++r) PruneOne(r, c);
@@ -74,14 +76,11 @@ class SparseGptOracle {
   }
 
  private:
-  void Drop(int64_t first, int64_t last, int64_t begin, int64_t end,
-            int64_t count) {
+  void Drop(int64_t r, int64_t begin, int64_t end, int64_t count) {
     std::vector<std::tuple<double, int64_t>> scores;
-    for (int64_t r = first; r < last; ++r) {
-      for (int64_t c = begin; c < end; ++c) {
-        const double w = w_[r * cols_ + c];
-        scores.emplace_back(w * w / pivots_[c], r * cols_ + c);
-      }
+    for (int64_t c = begin; c < end; ++c) {
+      const double w = w_[r * cols_ + c];
+      scores.emplace_back(w * w / pivots_[c], r * cols_ + c);
     }
     std::sort(scores.begin(), scores.end());
     for (int64_t i = 0; i < count; ++i) kept_[std::get<1>(scores[i])] = false;
