@@ -8,7 +8,7 @@
 //   that carry all compensation so far: the smallest w^2 / V[c][c]^2 of each
 //   row go. Rows, and batches within a row, share the zeros evenly, such that
 //   the shares sum to the exact number. The paper compares across all rows; by
-//   rows, as Wanda does, the model loses less (docs/decisions/0010).
+//   rows, as Wanda does, the model loses less (docs/decisions/0012).
 // - A pattern ("2of4") is chosen group by group, when its first column is
 //   reached.
 // - Kept weights are rounded on the way, to float16 or, at a level with a
