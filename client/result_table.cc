@@ -52,6 +52,16 @@ std::string WithRange(const std::optional<Interval>& interval) {
   return text;
 }
 
+// Nullopt for the reference and for jobs that do not count them.
+std::optional<int64_t> Nonzeros(const ResultTable& table,
+                                const ResultRow& row) {
+  const auto kind =
+      std::find(table.cost_kinds.begin(), table.cost_kinds.end(), "nonzeros");
+  const auto index = static_cast<size_t>(kind - table.cost_kinds.begin());
+  if (index >= row.costs.size()) return std::nullopt;
+  return row.costs[index];
+}
+
 nlohmann::json Number(double value) {
   if (!std::isfinite(value)) return nullptr;
   return value;
@@ -131,21 +141,32 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
 }
 
 std::string FormatTable(const ResultTable& table, bool bold) {
-  std::vector<std::string> headers = {
-      "name", ">code bits/weight", ">stored bits/weight", ">bytes",
-      "text", ">KL ± s.e.",        ">perplexity"};
+  std::vector<std::string> headers = {"name", ">code bits/weight",
+                                      ">stored bits/weight", ">bytes"};
+  const bool pruned = std::any_of(
+      table.rows.begin(), table.rows.end(), [&](const ResultRow& row) {
+        return Nonzeros(table, row).value_or(table.weights) < table.weights;
+      });
+  if (pruned) headers.push_back(">zeros");
+  const size_t costs = headers.size();
+  headers.insert(headers.end(), {"text", ">KL ± s.e.", ">perplexity"});
   if (!table.baseline.empty()) {
     headers.push_back(absl::StrCat(">KL / ", table.baseline, " [95 %]"));
   }
   TextTable text(headers);
   for (const ResultRow& row : table.rows) {
-    std::vector<std::string> first = {row.name, "", "", ""};
+    std::vector<std::string> first(costs);
+    first[0] = row.name;
     const double weights =
         static_cast<double>(std::max<int64_t>(1, table.weights));
     if (row.costs.size() >= 2) {
       first[1] = FormatFixed(static_cast<double>(row.costs[0]) / weights, 4);
       first[2] = FormatFixed(static_cast<double>(row.costs[1]) / weights, 4);
       first[3] = FormatCount((row.costs[1] + 7) / 8);
+    }
+    if (const auto nonzeros = Nonzeros(table, row); pruned && nonzeros) {
+      const auto zeros = static_cast<double>(table.weights - *nonzeros);
+      first[4] = absl::StrCat(FormatFixed(100 * zeros / weights, 2), " %");
     }
     if (row.domains.empty()) text.AddRow(first);
     for (const DomainResult& domain : row.domains) {
@@ -157,7 +178,7 @@ std::string FormatTable(const ResultTable& table, bool bold) {
                           : "-");
       cells.push_back(WithRange(domain.kl_ratio));
       text.AddRow(cells);
-      first.assign(4, "");
+      first.assign(costs, "");
     }
   }
   return absl::StrCat(text.Format(bold),
