@@ -3,9 +3,21 @@
 #include "absl/strings/str_cat.h"
 #include "search/assignment_text.h"
 #include "search/drop_text.h"
+#include "search/level_name.h"
 
 namespace evopress::client {
 namespace {
+
+bool Prunes(const ExportInput& input) {
+  for (size_t u = 0; u < input.space.units.size(); ++u) {
+    const auto level = search::ParseLevel(
+        input.space.units[u].menu[input.assignment.levels[u]].name);
+    if (level.ok() && level->sparsity.kind != search::Sparsity::Kind::kNone) {
+      return true;
+    }
+  }
+  return false;
+}
 
 absl::Status WriteAndVerify(const ExportInput& input, const char* file,
                             const std::string& text, OutputDir& out) {
@@ -32,7 +44,7 @@ absl::Status ExportEvoPress(const ExportInput& input, bool strict,
         !s.ok()) {
       return s;
     }
-  } else if (strict && !joint) {
+  } else if (strict && !joint && !Prunes(input)) {
     return bits.status();
   }
   return WriteAndVerify(input, kLevelsFile,

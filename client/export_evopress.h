@@ -15,8 +15,9 @@ inline constexpr char kLevelsFile[] = "levels.txt";
 
 // Writes evopress.txt and, with full level names, levels.txt, and reads both
 // back. Where two levels of a menu have the same bits, the first cannot say
-// which is meant and is left out; InvalidArgument if `strict`. Where modules
-// are searched with levels, levels.txt is the format.
+// which is meant and is left out; InvalidArgument if `strict`. Where layers are
+// pruned, or modules are searched with levels, bits do not say all, and
+// levels.txt is the format.
 absl::Status ExportEvoPress(const ExportInput& input, bool strict,
                             OutputDir& out);
 

@@ -51,8 +51,9 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
 
 void AddMenuFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--menu", flags.menu,
-                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym], "
-                 "comma-separated, e.g. gptq:2-6:g64,keep")
+                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] or "
+                 "PRUNER:SPARSITY, comma-separated, e.g. gptq:2-6:g64,keep or "
+                 "sparsegpt:50:steps4x16384")
       ->capture_default_str();
   app.add_option("--group", flags.group,
                  "Layers that may exchange bits: of one size, of one name, or "
@@ -86,10 +87,13 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "layers, e.g. 3 or 2.75");
   app.add_option("--max-size", flags.budget.max_size,
                  "Budget: size of the whole model, e.g. 90MB");
+  app.add_option("--target-sparsity", flags.budget.target_sparsity,
+                 "Budget: at least this share of the searched layers' weights "
+                 "is zero, e.g. 0.5");
   app.add_option("--budget", flags.budget.budgets,
                  "Budget KIND=LIMIT, KIND code_bits, stored_bits, model_bits "
-                 "or that of a cost table; may be repeated. The first budget "
-                 "is the one that strategies spend in full")
+                 "nonzeros or that of a cost table; may be repeated. The first "
+                 "budget is the one that strategies spend in full")
       ->allow_extra_args(false);
   app.add_option("--drop-share", flags.budget.drop_share,
                  "Budget with --drop: the share of modules that must go, e.g. "

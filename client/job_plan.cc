@@ -35,13 +35,19 @@ absl::Status Named(const std::string& what, const absl::Status& status) {
                       absl::StrCat(what, ": ", status.message()));
 }
 
-// True if a level of the menu is made from statistics.
-absl::StatusOr<bool> NeedsStatistics(const std::string& menu) {
-  auto levels = search::ParseMenu(menu);
-  if (!levels.ok()) return levels.status();
-  for (const auto& level : *levels) {
-    if (level.method == "keep" || level.method == "drop") continue;
-    auto compressor = quant::FindCompressor(level.method);
+// True if a level of a menu is made from statistics.
+absl::StatusOr<bool> NeedsStatistics(const search::SearchSpace& space) {
+  std::set<std::string> methods;
+  for (const search::Unit& unit : space.units) {
+    for (const search::LevelChoice& choice : unit.menu) {
+      auto level = search::ParseLevel(choice.name);
+      if (!level.ok()) return level.status();
+      methods.insert(level->method);
+    }
+  }
+  for (const std::string& method : methods) {
+    if (method == "keep" || method == "drop") continue;
+    auto compressor = quant::FindCompressor(method);
     if (!compressor.ok()) return compressor.status();
     if ((*compressor)->needs_gram()) return true;
   }
@@ -72,6 +78,9 @@ std::string Goal(const BudgetOptions& budget) {
     return absl::StrCat(budget.target_bits, " bits");
   }
   if (!budget.max_size.empty()) return budget.max_size;
+  if (!budget.target_sparsity.empty()) {
+    return absl::StrCat("sparsity ", budget.target_sparsity);
+  }
   if (!budget.budgets.empty()) return budget.budgets[0];
   if (!budget.max_modules.empty()) {
     return absl::StrCat(budget.max_modules, " modules");
@@ -93,7 +102,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   if (absl::Status s = AddBudgets(flags.budget, plan.space); !s.ok()) return s;
 
   TokenNeeds needs;
-  auto statistics = NeedsStatistics(flags.menu);
+  auto statistics = NeedsStatistics(plan.space);
   if (!statistics.ok()) return statistics.status();
   needs.statistics = *statistics;
   needs.search_tokens = needs_search ? NeededTokens(flags.strategy) : 0;
@@ -229,11 +238,12 @@ std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
 absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
   const BudgetOptions& budget = flags.budget;
   if (budget.target_bits.empty() && budget.max_size.empty() &&
-      budget.budgets.empty() && budget.drop_share.empty() &&
-      budget.max_modules.empty()) {
+      budget.target_sparsity.empty() && budget.budgets.empty() &&
+      budget.drop_share.empty() && budget.max_modules.empty()) {
     return absl::InvalidArgumentError(
-        "no budget: give --target-bits 3, --max-size 90MB or --budget "
-        "code_bits=N; with --drop also --drop-share 0.25 or --max-modules N");
+        "no budget: give --target-bits 3, --max-size 90MB, --target-sparsity "
+        "0.5 or --budget code_bits=N; with --drop also --drop-share 0.25 or "
+        "--max-modules N");
   }
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();

@@ -53,6 +53,16 @@ std::string WithRange(const std::optional<Interval>& interval) {
   return text;
 }
 
+// Nullopt for the reference and for jobs that do not count them.
+std::optional<int64_t> Nonzeros(const ResultTable& table,
+                                const ResultRow& row) {
+  const auto kind = std::find(table.cost_kinds.begin(), table.cost_kinds.end(),
+                              kNonzerosName);
+  const auto index = static_cast<size_t>(kind - table.cost_kinds.begin());
+  if (index >= row.costs.size()) return std::nullopt;
+  return row.costs[index];
+}
+
 nlohmann::json Number(double value) {
   if (!std::isfinite(value)) return nullptr;
   return value;
@@ -134,7 +144,15 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
 std::string FormatTable(const ResultTable& table, bool bold) {
   std::vector<std::string> headers = {"name", ">code bits/weight",
                                       ">stored bits/weight", ">bytes"};
+  const bool pruned = std::any_of(
+      table.rows.begin(), table.rows.end(), [&](const ResultRow& row) {
+        return Nonzeros(table, row).value_or(table.weights) < table.weights;
+      });
+  if (pruned) headers.push_back(">zeros");
+  std::vector<size_t> counts;  // kinds that are told as they are
   for (size_t k = kModelBits + 1; k < table.cost_kinds.size(); ++k) {
+    if (table.cost_kinds[k] == kNonzerosName) continue;
+    counts.push_back(k);
     headers.push_back(absl::StrCat(">", table.cost_kinds[k]));
   }
   const size_t costs = headers.size();
@@ -153,8 +171,15 @@ std::string FormatTable(const ResultTable& table, bool bold) {
       first[2] = FormatFixed(static_cast<double>(row.costs[1]) / weights, 4);
       first[3] = FormatCount((row.costs[1] + 7) / 8);
     }
-    for (size_t k = kModelBits + 1; k < row.costs.size(); ++k) {
-      first[k + 1] = FormatCount(row.costs[k]);
+    size_t cell = 4;
+    if (const auto nonzeros = Nonzeros(table, row); pruned && nonzeros) {
+      const auto zeros = static_cast<double>(table.weights - *nonzeros);
+      first[cell] = absl::StrCat(FormatFixed(100 * zeros / weights, 2), " %");
+    }
+    cell += pruned;
+    for (size_t k : counts) {
+      if (k < row.costs.size()) first[cell] = FormatCount(row.costs[k]);
+      ++cell;
     }
     if (row.domains.empty()) text.AddRow(first);
     for (const DomainResult& domain : row.domains) {

@@ -43,7 +43,10 @@ absl::Status Unreachable(const search::SearchSpace& space,
     return absl::FailedPreconditionError(absl::StrCat(
         "budget ", kind, " <= ", budget.limit,
         " cannot be met; reachable with this menu: ", range.min, " to ",
-        range.max, "; raise the budget or add cheaper levels to --menu"));
+        range.max,
+        budget.kind == kNonzeros
+            ? "; lower --target-sparsity or add sparser levels to --menu"
+            : "; raise the budget or add cheaper levels to --menu"));
   }
   std::string message = absl::StrCat(
       "budget ", kind, " <= ", budget.limit, " (",
@@ -102,8 +105,8 @@ absl::Status AddModuleBudget(const BudgetOptions& options,
   const int kind = static_cast<int>(found - space.cost_kinds.begin());
   search::Budget budget{kind, 0};
   if (!options.drop_share.empty()) {
-    auto kept = search::ParseDropShare(options.drop_share,
-                                       ReachableCosts(space, kind).max);
+    auto kept =
+        search::ParseKept(options.drop_share, ReachableCosts(space, kind).max);
     if (!kept.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--drop-share: ", kept.status().message()));
@@ -131,11 +134,9 @@ bool IsSearched(const quant::TensorInfo& tensor) {
 absl::StatusOr<search::SearchSpace> BuildSpace(
     const std::vector<quant::TensorInfo>& tensors,
     const SpaceOptions& options) {
-  auto menu = search::ParseMenu(options.menu);
-  if (!menu.ok()) return menu.status();
   search::SearchSpace space;
-  space.cost_kinds = {"code_bits", "stored_bits", "model_bits"};
-  space.constant_costs = {0, 0, 0};
+  space.cost_kinds = {"code_bits", "stored_bits", "model_bits", kNonzerosName};
+  space.constant_costs.resize(space.cost_kinds.size());
   for (const quant::TensorInfo& tensor : tensors) {
     if (!IsSearched(tensor)) {
       space.constant_costs[kModelBits] += tensor.bytes * 8;
@@ -146,6 +147,11 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
     unit.layers = {unit.name};
     unit.weights = tensor.elements();
     const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
+    auto menu = search::ParseMenu(options.menu, unit.weights);
+    if (!menu.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "menu of layer ", unit.name, ": ", menu.status().message()));
+    }
     for (const search::LevelName& level : *menu) {
       if (level.method == search::kDrop) {
         return absl::InvalidArgumentError(
@@ -159,9 +165,9 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
             " cannot take level ", search::Format(level),
             " of the menu: ", costs.status().message()));
       }
-      unit.menu.push_back(
-          {search::Format(level),
-           {costs->code_bits, costs->stored_bits, costs->stored_bits}});
+      unit.menu.push_back({search::Format(level),
+                           {costs->code_bits, costs->stored_bits,
+                            costs->stored_bits, costs->nonzeros}});
     }
     space.units.push_back(std::move(unit));
   }
@@ -196,10 +202,12 @@ bool IsBits(int kind) { return kind <= kModelBits; }
 
 absl::Status SetBudgets(const BudgetOptions& options,
                         search::SearchSpace& space) {
-  if (!options.target_bits.empty() && !options.max_size.empty()) {
+  const int targets = !options.target_bits.empty() + !options.max_size.empty() +
+                      !options.target_sparsity.empty();
+  if (targets > 1) {
     return absl::InvalidArgumentError(
-        "--target-bits and --max-size exclude each other; for two budgets add "
-        "--budget KIND=LIMIT");
+        "--target-bits, --max-size and --target-sparsity exclude each other; "
+        "for two budgets add --budget KIND=LIMIT");
   }
   space.budgets.clear();
   if (!options.target_bits.empty()) {
@@ -222,6 +230,15 @@ absl::Status SetBudgets(const BudgetOptions& options,
           absl::StrCat("--max-size ", options.max_size, " is too large"));
     }
     space.budgets.push_back({kModelBits, *bytes * 8});
+  }
+  if (!options.target_sparsity.empty()) {
+    auto nonzeros =
+        search::ParseKept(options.target_sparsity, TotalWeights(space));
+    if (!nonzeros.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--target-sparsity: ", nonzeros.status().message()));
+    }
+    space.budgets.push_back({kNonzeros, *nonzeros});
   }
   for (const std::string& text : options.budgets) {
     auto budget = ParseBudget(text, space);
@@ -266,7 +283,7 @@ std::optional<UniformBaseline> FindUniformBaseline(
   if (!uniform.ok()) return std::nullopt;
   auto level = search::ParseLevel(uniform->level);
   std::string name = absl::StrCat("uniform ", uniform->level);
-  if (level.ok()) {
+  if (level.ok() && level->sparsity.kind == search::Sparsity::Kind::kNone) {
     // The width alone names it unless the menu has it twice.
     int same_width = 0;
     for (const auto& choice : space.units[0].menu) {

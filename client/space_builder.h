@@ -6,10 +6,12 @@
 // experts, under their Hugging Face names without ".weight". All else stays as
 // it is.
 //
-// Cost kinds: "code_bits" (weights x bits), "stored_bits" (with scales, zeros
-// and indices), both over the searched layers; "model_bits" (the stored bits
-// and, as its constant, everything else at rest in the source). With modules
-// that can be dropped, also "modules", see module_units.h.
+// Cost kinds: "code_bits" (weights x bits, of pruned layers kept weights x bits
+// and a bit a weight for the positions), "stored_bits" (with scales, zeros and
+// indices), both over the searched layers; "model_bits" (the stored bits and,
+// as its constant, everything else at rest in the source); "nonzeros" (weights
+// of the searched layers that are not pruned). With modules that can be
+// dropped, also "modules", see module_units.h.
 #ifndef EVOPRESS_CLIENT_SPACE_BUILDER_H_
 #define EVOPRESS_CLIENT_SPACE_BUILDER_H_
 
@@ -30,6 +32,8 @@ namespace evopress::client {
 inline constexpr int kCodeBits = 0;  // indices of the cost kinds
 inline constexpr int kStoredBits = 1;
 inline constexpr int kModelBits = 2;
+inline constexpr int kNonzeros = 3;
+inline constexpr char kNonzerosName[] = "nonzeros";
 
 struct SpaceOptions {
   std::string menu = "gptq:2-6:g64:actorder:search";
@@ -47,10 +51,11 @@ bool IsSearched(const quant::TensorInfo& tensor);
 absl::StatusOr<search::SearchSpace> BuildSpace(
     const std::vector<quant::TensorInfo>& tensors, const SpaceOptions& options);
 
-// At most one of the first two; texts as on the command line.
+// At most one of the first three; texts as on the command line.
 struct BudgetOptions {
   std::string target_bits;           // "3", "2.75": code bits per weight
   std::string max_size;              // "90MB", "1.5GiB", "800000": whole model
+  std::string target_sparsity;       // "0.5": zeros among the searched weights
   std::vector<std::string> budgets;  // "code_bits=250000000"
   // At most one of these; after the others, so that it steers only alone.
   std::string drop_share = {};   // "0.25": modules that must go, rounded up

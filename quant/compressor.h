@@ -23,10 +23,14 @@ struct WeightShape {
   int64_t cols = 0;
 };
 
-// Exact storage of one layer at one level, in bits.
+// Exact costs of one layer at one level.
 struct LevelCosts {
-  int64_t code_bits = 0;    // rows * cols * bits ("nominal")
-  int64_t stored_bits = 0;  // codes + scales + zeros + indices
+  // What the weights themselves take: width of a code times the weights that
+  // have one ("nominal" bits), and one bit a weight that says whether it has,
+  // if some have not. Scales and zeros are what comes on top of it.
+  int64_t code_bits = 0;
+  int64_t stored_bits = 0;  // codes + positions + scales + zeros + indices
+  int64_t nonzeros = 0;     // weights that the level does not prune
 };
 
 // One layer to compress. The spans must outlive the calls that use it.

@@ -18,31 +18,6 @@ namespace {
 
 constexpr int64_t kMaxWeights = int64_t{1} << 40;
 
-int64_t Panels(const WeightShape& shape) {
-  return (shape.rows + kPanelRows - 1) / kPanelRows;
-}
-
-int64_t PanelRows(const WeightShape& shape, int64_t panel) {
-  return std::min(kPanelRows, shape.rows - panel * kPanelRows);
-}
-
-void LoadPanel(const LayerContext& layer, int64_t panel, float* out) {
-  const int64_t cols = layer.shape.cols;
-  const int64_t rows = PanelRows(layer.shape, panel);
-  const float* weight = layer.weight.data() + panel * kPanelRows * cols;
-  if (rows < kPanelRows) std::fill_n(out, cols * kPanelRows, 0.0f);
-  // Tiles keep both sides of the transposition in the first cache.
-  constexpr int64_t kTile = 16;
-  for (int64_t c0 = 0; c0 < cols; c0 += kTile) {
-    const int64_t c1 = std::min(cols, c0 + kTile);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = c0; c < c1; ++c) {
-        out[c * kPanelRows + r] = weight[r * cols + c];
-      }
-    }
-  }
-}
-
 // Writes the panel's rows; false if a scale is not a finite float16.
 bool StorePanel(const QuantizedPanel& panel, int64_t index,
                 const WeightShape& shape, PackedWeight* weight) {
@@ -95,12 +70,6 @@ double Sum(const double* values, int64_t count) {
   return sum;
 }
 
-double RelativeError(double error, double energy) {
-  // Rounding may leave a tiny negative number where the Gram is singular.
-  if (error <= 0) return 0;
-  return energy > 0 ? error / energy : 1;
-}
-
 }  // namespace
 
 PanelBuffer::PanelBuffer(int64_t floats)
@@ -110,17 +79,67 @@ PanelBuffer::PanelBuffer(int64_t floats)
 
 PanelBuffer::~PanelBuffer() { ::operator delete (data_, std::align_val_t{32}); }
 
+int64_t PanelCount(const WeightShape& shape) {
+  return (shape.rows + kPanelRows - 1) / kPanelRows;
+}
+
+int64_t PanelRows(const WeightShape& shape, int64_t panel) {
+  return std::min(kPanelRows, shape.rows - panel * kPanelRows);
+}
+
+void LoadPanel(const LayerContext& layer, int64_t panel, float* out) {
+  const int64_t cols = layer.shape.cols;
+  const int64_t rows = PanelRows(layer.shape, panel);
+  const float* weight = layer.weight.data() + panel * kPanelRows * cols;
+  if (rows < kPanelRows) std::fill_n(out, cols * kPanelRows, 0.0f);
+  // Tiles keep both sides of the transposition in the first cache.
+  constexpr int64_t kTile = 16;
+  for (int64_t c0 = 0; c0 < cols; c0 += kTile) {
+    const int64_t c1 = std::min(cols, c0 + kTile);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = c0; c < c1; ++c) {
+        out[c * kPanelRows + r] = weight[r * cols + c];
+      }
+    }
+  }
+}
+
+const Gram* UsefulGram(const LayerContext& layer) {
+  return layer.gram != nullptr && !IsZero(*layer.gram) ? layer.gram : nullptr;
+}
+
+std::vector<float> InputPowers(const LayerContext& layer) {
+  std::vector<float> powers(layer.shape.cols, 1.0f);
+  const Gram* gram = UsefulGram(layer);
+  if (gram == nullptr) return powers;
+  for (int64_t c = 0; c < layer.shape.cols; ++c) {
+    powers[c] = gram->values[c * gram->n + c];
+  }
+  return powers;
+}
+
+double RelativeError(double error, double energy) {
+  // Rounding may leave a tiny negative number where the Gram is singular.
+  if (error <= 0) return 0;
+  return energy > 0 ? error / energy : 1;
+}
+
+absl::Status CheckShape(const WeightShape& shape) {
+  if (shape.rows < 1 || shape.cols < 1 ||
+      shape.rows > kMaxWeights / shape.cols || shape.cols > INT32_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("impossible shape ", shape.rows, " x ", shape.cols));
+  }
+  return absl::OkStatus();
+}
+
 int64_t GroupSize(const WeightShape& shape, const search::LevelName& level) {
   return level.group_size == 0 ? shape.cols : level.group_size;
 }
 
 absl::StatusOr<LevelCosts> GridCosts(const WeightShape& shape,
                                      const search::LevelName& level) {
-  if (shape.rows < 1 || shape.cols < 1 ||
-      shape.rows > kMaxWeights / shape.cols || shape.cols > INT32_MAX) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("impossible shape ", shape.rows, " x ", shape.cols));
-  }
+  if (absl::Status s = CheckShape(shape); !s.ok()) return s;
   if (level.bits < 2 || level.bits > 8) {
     return absl::InvalidArgumentError(
         absl::StrCat("bits=", level.bits, " is not in 2…8"));
@@ -135,22 +154,17 @@ absl::StatusOr<LevelCosts> GridCosts(const WeightShape& shape,
   costs.code_bits = shape.rows * shape.cols * level.bits;
   costs.stored_bits =
       costs.code_bits + grids * (16 + (level.symmetric ? 0 : level.bits));
+  costs.nonzeros = shape.rows * shape.cols;
   return costs;
 }
 
-absl::Status CheckLayer(const LayerContext& layer,
-                        absl::Span<const search::LevelName> levels) {
+absl::Status CheckWeights(const LayerContext& layer) {
   const auto invalid = [&](const std::string& what) {
     return absl::InvalidArgumentError(
         absl::StrCat("layer ", layer.name, ": ", what));
   };
-  for (const search::LevelName& level : levels) {
-    const absl::StatusOr<LevelCosts> costs = GridCosts(layer.shape, level);
-    if (!costs.ok()) return invalid(std::string(costs.status().message()));
-  }
   const WeightShape& shape = layer.shape;
-  if (shape.rows < 1 || shape.cols < 1 ||
-      shape.rows > kMaxWeights / shape.cols ||
+  if (!CheckShape(shape).ok() ||
       static_cast<int64_t>(layer.weight.size()) != shape.rows * shape.cols) {
     return invalid(absl::StrCat(layer.weight.size(), " weights for a shape of ",
                                 shape.rows, " x ", shape.cols));
@@ -179,14 +193,25 @@ absl::Status CheckLayer(const LayerContext& layer,
   return absl::OkStatus();
 }
 
+absl::Status CheckLayer(const LayerContext& layer,
+                        absl::Span<const search::LevelName> levels) {
+  for (const search::LevelName& level : levels) {
+    const absl::StatusOr<LevelCosts> costs = GridCosts(layer.shape, level);
+    if (!costs.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer ", layer.name, ": ", costs.status().message()));
+    }
+  }
+  return CheckWeights(layer);
+}
+
 absl::StatusOr<std::vector<CompressedLayer>> CompressPanels(
     const LayerContext& layer, absl::Span<const search::LevelName> levels,
     const QuantizePanel& quantize) {
   const WeightShape& shape = layer.shape;
-  const int64_t panels = Panels(shape);
+  const int64_t panels = PanelCount(shape);
   const int64_t panel_size = shape.cols * kPanelRows;
-  const Gram* gram =
-      layer.gram != nullptr && !IsZero(*layer.gram) ? layer.gram : nullptr;
+  const Gram* gram = UsefulGram(layer);
 
   std::vector<CompressedLayer> layers(levels.size());
   for (size_t l = 0; l < levels.size(); ++l) {

@@ -45,8 +45,32 @@ struct QuantizedPanel {
 using QuantizePanel = std::function<void(size_t level, const float* panel,
                                          const QuantizedPanel& out)>;
 
-// InvalidArgument, naming the layer, unless sizes fit, the weights and the
-// Gram are finite and every level suits the shape.
+int64_t PanelCount(const WeightShape& shape);
+
+// Rows of the layer in that panel: kPanelRows but for the last.
+int64_t PanelRows(const WeightShape& shape, int64_t panel);
+
+// Writes cols * kPanelRows floats.
+void LoadPanel(const LayerContext& layer, int64_t panel, float* out);
+
+// The layer's Gram, or null if there is none or it says nothing.
+const Gram* UsefulGram(const LayerContext& layer);
+
+// The diagonal of UsefulGram(), by column; ones without.
+std::vector<float> InputPowers(const LayerContext& layer);
+
+// error / energy; relative to a zero energy, 0 if nothing was lost and else 1.
+double RelativeError(double error, double energy);
+
+// InvalidArgument naming the sizes unless they are possible.
+absl::Status CheckShape(const WeightShape& shape);
+
+// InvalidArgument, naming the layer, unless sizes fit and the weights and the
+// Gram are finite.
+absl::Status CheckWeights(const LayerContext& layer);
+
+// CheckWeights(), and InvalidArgument, naming the layer, unless every level
+// suits the shape.
 absl::Status CheckLayer(const LayerContext& layer,
                         absl::Span<const search::LevelName> levels);
 
@@ -60,8 +84,7 @@ int64_t GroupSize(const WeightShape& shape, const search::LevelName& level);
 
 // Runs `quantize` on all panels at all levels on the current TBB arena. A
 // Gram of zeros counts as none. InvalidArgument, naming the layer, if a scale
-// leaves the range of float16. Errors relative to a zero energy are 0 if
-// nothing was lost and else 1. REQUIRES: CheckLayer was ok.
+// leaves the range of float16. REQUIRES: CheckLayer was ok.
 absl::StatusOr<std::vector<CompressedLayer>> CompressPanels(
     const LayerContext& layer, absl::Span<const search::LevelName> levels,
     const QuantizePanel& quantize);

@@ -5,7 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "quant/compressor.h"
 #include "quant/gptq.h"
+#include "quant/magnitude.h"
 #include "quant/rtn.h"
+#include "quant/sparsegpt.h"
+#include "quant/wanda.h"
 
 namespace evopress::quant {
 namespace {
@@ -19,7 +22,10 @@ const auto& Entries() {
   // Never destroyed, so that threads may outlive main().
   static const std::array kEntries = {
       Entry{"gptq", new GptqCompressor},
+      Entry{"magnitude", new MagnitudeCompressor},
       Entry{"rtn", new RtnCompressor},
+      Entry{"sparsegpt", new SparseGptCompressor},
+      Entry{"wanda", new WandaCompressor},
   };
   return kEntries;
 }
@@ -48,8 +54,8 @@ absl::StatusOr<LevelCosts> CostsOf(const WeightShape& shape,
       return absl::InvalidArgumentError(
           absl::StrCat("impossible shape ", shape.rows, " x ", shape.cols));
     }
-    const int64_t bits = shape.rows * shape.cols * kKeptBits;
-    return LevelCosts{bits, bits};
+    const int64_t weights = shape.rows * shape.cols;
+    return LevelCosts{weights * kKeptBits, weights * kKeptBits, weights};
   }
   const absl::StatusOr<const Compressor*> compressor =
       FindCompressor(level.method);

@@ -3,6 +3,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "quant/bit_packing.h"
@@ -25,9 +27,15 @@ absl::Status ValidateDimensions(const PackedWeight& w) {
     return absl::InvalidArgumentError(
         absl::StrCat("impossible shape ", w.rows, " x ", w.cols));
   }
-  if (w.bits < 2 || w.bits > 8) {
+  const bool numbers = w.sparse() && w.bits == kFloat16Bits;
+  if ((w.bits < 2 || w.bits > 8) && !numbers) {
     return absl::InvalidArgumentError(
-        absl::StrCat("bits=", w.bits, " is not in 2…8"));
+        absl::StrCat("bits=", w.bits, " is not in 2…8",
+                     w.sparse() ? ", nor 16 for float16" : ""));
+  }
+  if (numbers) {
+    if (w.group_size == 0 && !w.symmetric) return absl::OkStatus();
+    return absl::InvalidArgumentError("float16 numbers have no groups");
   }
   if (w.group_size < 1 || w.cols % w.group_size != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -42,8 +50,18 @@ bool PaddingIsZero(uint8_t byte, int64_t used_bits) {
 }
 
 absl::Status ValidatePadding(const PackedWeight& w) {
+  if (w.sparse()) {
+    if (!PaddingIsZero(w.positions.back(), w.rows * w.cols)) {
+      return absl::InvalidArgumentError(
+          "padding after the positions is not zero");
+    }
+    if (!w.codes.empty() &&
+        !PaddingIsZero(w.codes.back(), KeptWeights(w) * w.bits)) {
+      return absl::InvalidArgumentError("padding after the codes is not zero");
+    }
+  }
   const int64_t row_bytes = PackedBytes(w.cols, w.bits);
-  for (int64_t r = 0; r < w.rows; ++r) {
+  for (int64_t r = 0; r < (w.sparse() ? 0 : w.rows); ++r) {
     if (!PaddingIsZero(w.codes[(r + 1) * row_bytes - 1], w.cols * w.bits)) {
       return absl::InvalidArgumentError(
           absl::StrCat("padding after the codes of row ", r, " is not zero"));
@@ -56,12 +74,68 @@ absl::Status ValidatePadding(const PackedWeight& w) {
   return absl::OkStatus();
 }
 
+uint16_t LoadHalfBits(const uint8_t* at) {
+  uint16_t half;
+  std::memcpy(&half, at, sizeof(half));
+  return half;
+}
+
+// One a grid.
+std::vector<uint8_t> UnpackZeros(const PackedWeight& w) {
+  const int64_t grids = w.rows * w.groups();
+  std::vector<uint8_t> zeros(grids, static_cast<uint8_t>(1 << (w.bits - 1)));
+  if (!w.symmetric) UnpackBits(w.zeros.data(), grids, w.bits, zeros.data());
+  return zeros;
+}
+
+// REQUIRES: a valid sparse weight; room for rows * cols floats.
+void UnpackSparse(const PackedWeight& w, float* out) {
+  const bool numbers = w.bits == kFloat16Bits;
+  std::vector<uint8_t> codes;
+  std::vector<uint8_t> zeros;
+  if (!numbers) {
+    codes.resize(KeptWeights(w));
+    UnpackBits(w.codes.data(), static_cast<int64_t>(codes.size()), w.bits,
+               codes.data());
+    zeros = UnpackZeros(w);
+  }
+  int64_t next = 0;  // of the kept weights
+  for (int64_t i = 0; i < w.rows * w.cols; ++i) {
+    if ((w.positions[i / 8] >> (i % 8) & 1) == 0) {
+      out[i] = 0.0f;
+    } else if (numbers) {
+      out[i] = _cvtsh_ss(LoadHalfBits(w.codes.data() + 2 * next++));
+    } else {
+      const int64_t column = i % w.cols;
+      const int64_t group = w.group_of_column.empty()
+                                ? column / w.group_size
+                                : w.group_of_column[column];
+      const int64_t grid = i / w.cols * w.groups() + group;
+      out[i] = _cvtsh_ss(w.scales[grid]) *
+               static_cast<float>(codes[next++] - zeros[grid]);
+    }
+  }
+}
+
 }  // namespace
+
+int64_t KeptWeights(const PackedWeight& w) {
+  if (!w.sparse()) return w.rows * w.cols;
+  int64_t kept = 0;
+  for (const uint8_t byte : w.positions) kept += std::popcount(byte);
+  return kept;
+}
 
 absl::Status Validate(const PackedWeight& w) {
   if (absl::Status status = ValidateDimensions(w); !status.ok()) return status;
   const int64_t grids = w.rows * w.groups();
-  const int64_t code_bytes = w.rows * PackedBytes(w.cols, w.bits);
+  const int64_t position_bytes = PackedBytes(w.rows * w.cols, 1);
+  if (w.sparse() &&
+      static_cast<int64_t>(w.positions.size()) != position_bytes) {
+    return SizeError("positions", w.positions.size(), position_bytes);
+  }
+  const int64_t code_bytes = w.sparse() ? PackedBytes(KeptWeights(w), w.bits)
+                                        : w.rows * PackedBytes(w.cols, w.bits);
   const int64_t zero_bytes = w.symmetric ? 0 : PackedBytes(grids, w.bits);
   if (static_cast<int64_t>(w.codes.size()) != code_bytes) {
     return SizeError("codes", w.codes.size(), code_bytes);
@@ -90,6 +164,13 @@ absl::Status Validate(const PackedWeight& w) {
                        i % w.groups(), " is not finite"));
     }
   }
+  for (size_t i = 0; w.bits == kFloat16Bits && i < w.codes.size(); i += 2) {
+    if ((LoadHalfBits(w.codes.data() + i) & kHalfExponentMask) ==
+        kHalfExponentMask) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("kept weight ", i / 2, " is not finite"));
+    }
+  }
   return ValidatePadding(w);
 }
 
@@ -98,14 +179,14 @@ absl::Status Unpack(const PackedWeight& w, absl::Span<float> out) {
   if (static_cast<int64_t>(out.size()) != w.rows * w.cols) {
     return SizeError("out", out.size(), w.rows * w.cols);
   }
+  if (w.sparse()) {
+    UnpackSparse(w, out.data());
+    return absl::OkStatus();
+  }
   const int64_t groups = w.groups();
   const int64_t row_bytes = PackedBytes(w.cols, w.bits);
   std::vector<uint8_t> codes(w.cols);
-  std::vector<uint8_t> zeros(w.rows * groups,
-                             static_cast<uint8_t>(1 << (w.bits - 1)));
-  if (!w.symmetric) {
-    UnpackBits(w.zeros.data(), w.rows * groups, w.bits, zeros.data());
-  }
+  const std::vector<uint8_t> zeros = UnpackZeros(w);
   for (int64_t r = 0; r < w.rows; ++r) {
     UnpackBits(w.codes.data() + r * row_bytes, w.cols, w.bits, codes.data());
     float* row = out.data() + r * w.cols;
@@ -130,7 +211,8 @@ absl::Status Unpack(const PackedWeight& w, absl::Span<float> out) {
 
 int64_t StoredBits(const PackedWeight& w) {
   const int64_t grids = w.rows * w.groups();
-  return w.rows * w.cols * w.bits + 16 * grids +
+  return static_cast<int64_t>(w.sparse()) * w.rows * w.cols +
+         KeptWeights(w) * w.bits + 16 * grids +
          (w.symmetric ? 0 : grids * w.bits) +
          16 * static_cast<int64_t>(w.group_of_column.size());
 }

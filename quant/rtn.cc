@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "quant/compressor_panels.h"
-#include "quant/gram_factor.h"
 #include "quant/grid.h"
 
 namespace evopress::quant {
@@ -13,15 +12,6 @@ namespace {
 absl::Status OrderIsMeaningless() {
   return absl::InvalidArgumentError(
       "\"actorder\" has no meaning for rtn; leave it out or use gptq");
-}
-
-std::vector<float> Importance(const LayerContext& layer) {
-  std::vector<float> importance(layer.shape.cols, 1.0f);
-  if (layer.gram == nullptr || IsZero(*layer.gram)) return importance;
-  for (int64_t c = 0; c < layer.shape.cols; ++c) {
-    importance[c] = layer.gram->values[c * layer.gram->n + c];
-  }
-  return importance;
 }
 
 }  // namespace
@@ -35,7 +25,7 @@ absl::StatusOr<std::vector<CompressedLayer>> RtnCompressor::Compress(
   if (absl::Status status = CheckLayer(layer, levels); !status.ok()) {
     return status;
   }
-  const std::vector<float> importance = Importance(layer);
+  const std::vector<float> importance = InputPowers(layer);
   return CompressPanels(
       layer, levels,
       [&](size_t l, const float* panel, const QuantizedPanel& out) {

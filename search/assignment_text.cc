@@ -19,7 +19,9 @@ namespace {
 
 std::optional<int> NominalBits(const LevelChoice& level) {
   const absl::StatusOr<LevelName> name = ParseLevel(level.name);
-  if (!name.ok()) return std::nullopt;
+  if (!name.ok() || name->sparsity.kind != Sparsity::Kind::kNone) {
+    return std::nullopt;  // bits do not say which weights are left
+  }
   return name->bits;
 }
 

@@ -120,7 +120,7 @@ absl::StatusOr<int64_t> ParseBitsPerWeight(const std::string& text,
   return bits;
 }
 
-absl::StatusOr<int64_t> ParseDropShare(const std::string& text, int64_t count) {
+absl::StatusOr<int64_t> ParseKept(const std::string& text, int64_t count) {
   const auto read = ReadDecimal(text);
   if (!read.ok()) return About(text, read.status());
   const auto& [value, end] = *read;
@@ -128,7 +128,10 @@ absl::StatusOr<int64_t> ParseDropShare(const std::string& text, int64_t count) {
     return About(text, absl::InvalidArgumentError(
                            "a share is a number from 0 to 1, such as 0.25"));
   }
-  return Times({value.scale - value.digits, value.scale}, count);
+  const Decimal kept{value.scale - value.digits, value.scale};
+  absl::StatusOr<int64_t> left = Times(kept, count);
+  if (!left.ok()) return About(text, left.status());
+  return left;
 }
 
 absl::StatusOr<int64_t> ParseSize(const std::string& text) {

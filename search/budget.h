@@ -18,9 +18,10 @@ namespace evopress::search {
 absl::StatusOr<int64_t> ParseBitsPerWeight(const std::string& text,
                                            int64_t weights);
 
-// What is left of `count` modules if the share "0.25" (0 to 1, at most 9
-// decimals) of them must go: rounded down. InvalidArgument for anything else.
-absl::StatusOr<int64_t> ParseDropShare(const std::string& text, int64_t count);
+// What is kept of `count` weights or modules if at least the share "0.25" (0 to
+// 1, at most 9 decimals) of them goes: rounded down. InvalidArgument for
+// anything else.
+absl::StatusOr<int64_t> ParseKept(const std::string& text, int64_t count);
 
 // Bytes: "90MB" (10^6), "90MiB" (2^20), "1.5GB", "123456", "123456B"; units
 // kB, MB, GB, TB, KiB, MiB, GiB, TiB in any case; rounded down.

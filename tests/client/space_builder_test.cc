@@ -129,12 +129,22 @@ TEST(BuildSpace, RefusesAModelWithoutLayers) {
       absl::StatusCode::kInvalidArgument);
 }
 
+BudgetOptions Bits(const std::string& bits) {
+  BudgetOptions options;
+  options.target_bits = bits;
+  return options;
+}
+
+BudgetOptions Size(const std::string& size) {
+  BudgetOptions options;
+  options.max_size = size;
+  return options;
+}
+
 TEST(AddBudgets, TargetBitsAreExactAndRoundDown) {
   auto space = Space();
   const int64_t weights = TotalWeights(space);
-  ASSERT_TRUE(
-      AddBudgets({.target_bits = "2.3", .max_size = {}, .budgets = {}}, space)
-          .ok());
+  ASSERT_TRUE(AddBudgets(Bits("2.3"), space).ok());
   ASSERT_EQ(space.budgets.size(), 1u);
   EXPECT_EQ(space.budgets[0].kind, kCodeBits);
   EXPECT_EQ(space.budgets[0].limit, weights * 23 / 10);
@@ -142,17 +152,14 @@ TEST(AddBudgets, TargetBitsAreExactAndRoundDown) {
 
 TEST(AddBudgets, MaxSizeCountsTheWholeModel) {
   auto space = Space();
-  ASSERT_TRUE(
-      AddBudgets({.target_bits = {}, .max_size = "60kB", .budgets = {}}, space)
-          .ok());
+  ASSERT_TRUE(AddBudgets(Size("60kB"), space).ok());
   EXPECT_EQ(space.budgets[0].kind, kModelBits);
   EXPECT_EQ(space.budgets[0].limit, 60000 * 8);
 }
 
 TEST(AddBudgets, AnImpossibleBudgetPrintsTheReachableRange) {
   auto space = Space();
-  const absl::Status status =
-      AddBudgets({.target_bits = "1.5", .max_size = {}, .budgets = {}}, space);
+  const absl::Status status = AddBudgets(Bits("1.5"), space);
   ASSERT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   const std::string message(status.message());
   EXPECT_THAT(message, HasSubstr("2.000 to 4.000 bits per weight"));
@@ -163,23 +170,116 @@ TEST(AddBudgets, RefusesWhatItCannotRead) {
   auto space = Space();
   for (const char* text :
        {"code_bits", "bits=3", "code_bits=", "code_bits=3x", "code_bits=-1"}) {
-    EXPECT_EQ(AddBudgets({.target_bits = {}, .max_size = {}, .budgets = {text}},
-                         space)
-                  .code(),
+    BudgetOptions options;
+    options.budgets = {text};
+    EXPECT_EQ(AddBudgets(options, space).code(),
               absl::StatusCode::kInvalidArgument)
         << text;
   }
-  EXPECT_EQ(
-      AddBudgets({.target_bits = "3", .max_size = "1MB", .budgets = {}}, space)
-          .code(),
-      absl::StatusCode::kInvalidArgument);
+  BudgetOptions two = Bits("3");
+  two.max_size = "1MB";
+  EXPECT_EQ(AddBudgets(two, space).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Layers of 64 x 64 and 64 x 128.
+constexpr char kSteps[] = "sparsegpt:50:steps4x512";
+
+TEST(BuildSpace, EveryLayerHasTheStepsThatItCanTake) {
+  const auto space = Space(kSteps);
+  const search::Unit& down = space.units[0];
+  const search::Unit& q = space.units[1];
+  ASSERT_EQ(down.menu.size(), 9u);
+  ASSERT_EQ(q.menu.size(), 9u);  // 2048 +- 4 * 512 are 0 and all
+  for (const search::Unit* unit : {&down, &q}) {
+    for (size_t l = 0; l < 9; ++l) {
+      EXPECT_EQ(unit->menu[l].costs[kNonzeros],
+                unit->weights / 2 + (static_cast<int64_t>(l) - 4) * 512);
+      EXPECT_EQ(unit->menu[l].costs[kCodeBits],
+                unit->weights + 16 * unit->menu[l].costs[kNonzeros]);
+      EXPECT_EQ(unit->menu[l].costs[kStoredBits],
+                unit->menu[l].costs[kCodeBits]);
+    }
+    EXPECT_EQ(unit->menu[4].name, "sparsegpt:50");
+  }
+  EXPECT_EQ(Space("sparsegpt:50:steps4x1024").units[1].menu.size(), 5u);
+}
+
+TEST(BuildSpace, QuantizedLayersHaveNoZeros) {
+  const auto space = Space("rtn:3:g32,keep,wanda:75:b4:g32");
+  const search::Unit& down = space.units[0];
+  EXPECT_EQ(down.menu[0].name, "wanda:75:b4:g32:asym");
+  EXPECT_EQ(down.menu[0].costs[kNonzeros], down.weights / 4);
+  // A position bit for all, four bits for a quarter; grids as for rtn.
+  EXPECT_EQ(down.menu[0].costs[kCodeBits], 2 * down.weights);
+  EXPECT_EQ(down.menu[0].costs[kStoredBits],
+            2 * down.weights + 64 * (128 / 32) * (16 + 4));
+  EXPECT_EQ(down.menu[1].costs[kNonzeros], down.weights);
+  EXPECT_EQ(down.menu[2].costs[kNonzeros], down.weights);
+}
+
+TEST(BuildSpace, NamesTheLayerThatHasFewerWeightsThanZeros) {
+  SpaceOptions options;
+  options.menu = "wanda:z5000";
+  const auto space = BuildSpace(Tensors(), options);
+  ASSERT_EQ(space.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(space.status().message()),
+              ::testing::AllOf(HasSubstr("q_proj"), HasSubstr("5000"),
+                               HasSubstr("4096")));
+}
+
+BudgetOptions Sparsity(const std::string& share) {
+  BudgetOptions options;
+  options.target_sparsity = share;
+  return options;
+}
+
+TEST(AddBudgets, TargetSparsityBoundsTheNonzeros) {
+  auto space = Space(kSteps);
+  ASSERT_TRUE(AddBudgets(Sparsity("0.5"), space).ok());
+  ASSERT_EQ(space.budgets.size(), 1u);
+  EXPECT_EQ(space.budgets[0].kind, kNonzeros);
+  EXPECT_EQ(space.budgets[0].limit, TotalWeights(space) / 2);
+  const auto uniform = FindUniformBaseline(space);
+  ASSERT_TRUE(uniform.has_value());
+  EXPECT_EQ(uniform->name, "uniform sparsegpt:50");
+  EXPECT_EQ(Cost(space, uniform->assignment, kNonzeros),
+            TotalWeights(space) / 2);
+}
+
+TEST(AddBudgets, UniformPercentagesMeetTheirSparsityWhateverTheRounding) {
+  for (const char* percent : {"33.3333", "12.5", "0.1", "99.9"}) {
+    SCOPED_TRACE(percent);
+    auto space = Space(std::string("sparsegpt:") + percent);
+    std::string share = std::to_string(std::stod(percent) / 100);
+    ASSERT_TRUE(AddBudgets(Sparsity(share), space).ok());
+    EXPECT_TRUE(FindUniformBaseline(space).has_value());
+  }
+}
+
+TEST(AddBudgets, AnImpossibleSparsityPrintsTheReachableNonzeros) {
+  auto space = Space("sparsegpt:50,keep");
+  const absl::Status status = AddBudgets(Sparsity("0.6"), space);
+  ASSERT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::AllOf(
+                  HasSubstr("nonzeros"),
+                  HasSubstr(std::to_string(TotalWeights(space) / 2) + " to " +
+                            std::to_string(TotalWeights(space)))));
+  for (const char* text : {"50", "1.1", "-0.5", "half", "0.5x", ""}) {
+    BudgetOptions options = Sparsity(text);
+    if (options.target_sparsity.empty()) options.budgets = {"nonzeros=x"};
+    EXPECT_EQ(AddBudgets(options, space).code(),
+              absl::StatusCode::kInvalidArgument)
+        << text;
+  }
+  BudgetOptions two = Sparsity("0.5");
+  two.target_bits = "3";
+  EXPECT_EQ(AddBudgets(two, space).code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(FindUniformBaseline, IsTheDearestLevelThatFits) {
   auto space = Space();
-  ASSERT_TRUE(
-      AddBudgets({.target_bits = "3.7", .max_size = {}, .budgets = {}}, space)
-          .ok());
+  ASSERT_TRUE(AddBudgets(Bits("3.7"), space).ok());
   const auto uniform = FindUniformBaseline(space);
   ASSERT_TRUE(uniform.has_value());
   EXPECT_EQ(uniform->name, "uniform 3-bit");
@@ -211,14 +311,14 @@ TEST(Modules, BecomeUnitsThatTheirLayersName) {
   EXPECT_EQ(module.group, "self_attn");
   // The bias goes with the attention, the norm stays.
   EXPECT_EQ(module.menu[search::kKept].costs,
-            (std::vector<int64_t>{0, 0, 256 * 8, 1}));
+            (std::vector<int64_t>{0, 0, 256 * 8, 0, 1}));
   EXPECT_EQ(space->constant_costs[kModelBits],
             8 * (12800 + 12800 + 256 + 3 * 256));
   EXPECT_EQ(TotalWeights(*space), TotalWeights(Space()));
   const auto dearest = Dearest(*space);
   EXPECT_EQ(Cost(*space, dearest, kModelBits),
             Cost(Space(), Dearest(Space()), kModelBits));
-  EXPECT_EQ(Cost(*space, dearest, 3), 6);
+  EXPECT_EQ(Cost(*space, dearest, 4), 6);
 }
 
 TEST(Modules, OfOneKindOnlyOrTiedToBlocks) {
@@ -249,6 +349,17 @@ TEST(Modules, RefuseTiesThatSpanThem) {
       << level.status();
 }
 
+TEST(Modules, DroppedOnesHaveNoWeightsLeft) {
+  auto space = *DropSpace("attn,mlp", "sparsegpt:50,keep");
+  BudgetOptions options;
+  options.target_sparsity = "0.9";
+  ASSERT_TRUE(AddBudgets(options, space).ok());
+  search::Assignment none = search::Dearest(space);
+  for (size_t m = 6; m < 12; ++m) none.levels[m] = search::kDropped;
+  EXPECT_EQ(Cost(space, none, kNonzeros), 0);
+  EXPECT_EQ(ReachableCosts(space, kNonzeros).min, 0);
+}
+
 TEST(Modules, AreBudgetedByShareOrNumberAndSteerOnlyAlone) {
   const auto limit = [](BudgetOptions options) {
     auto space = *DropSpace("attn,mlp");
@@ -258,13 +369,13 @@ TEST(Modules, AreBudgetedByShareOrNumberAndSteerOnlyAlone) {
   };
   BudgetOptions options;
   options.drop_share = "0.25";  // of 6: two must go
-  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{3, 4}}));
+  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{4, 4}}));
   options.target_bits = "3";
   EXPECT_EQ(limit(options)[0].kind, kCodeBits);
-  EXPECT_EQ(limit(options)[1], (search::Budget{3, 4}));
+  EXPECT_EQ(limit(options)[1], (search::Budget{4, 4}));
   options = {};
   options.max_modules = "5";
-  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{3, 5}}));
+  EXPECT_EQ(limit(options), (std::vector<search::Budget>{{4, 5}}));
   options = {};
   options.budgets = {"modules=4", "code_bits=100000"};
   EXPECT_EQ(limit(options)[0].kind, kCodeBits);

@@ -91,7 +91,7 @@ TEST_F(Plan, PredictsTokensAndDiskOfTheSearchAndSeesWhatIsBuilt) {
 
 TEST_F(Plan, WithoutABudgetTellsTheReachAlone) {
   const auto plan = Run("plan", {});
-  EXPECT_EQ(plan["reachable"].size(), 3u);
+  EXPECT_EQ(plan["reachable"].size(), 4u);
   EXPECT_EQ(plan["reachable"][0]["min_per_weight"], 2.0);
   EXPECT_FALSE(plan.contains("tokens"));
 }

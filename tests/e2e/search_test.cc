@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <set>
 
+#include "quant/checkpoint.h"
 #include "tests/client/run_evopress.h"
 
 namespace evopress::client {
@@ -157,6 +159,64 @@ TEST_F(Search, TheHistoryIsTheSameWithOneAndTwoWorkersAndAgain) {
   EXPECT_EQ(one["job"], again["job"]);
   EXPECT_EQ(one["history_hash"], again["history_hash"]);
   EXPECT_NE(Run("one", 1, /*seed=*/2)["history_hash"], one["history_hash"]);
+}
+
+TEST_F(Search, PrunesToAnExactSparsityAndExportsTheZeros) {
+  const RunResult r = RunEvoPress({"search",
+                                   tmp_ / "model",
+                                   "--text",
+                                   tmp_ / "text.txt",
+                                   "--menu",
+                                   "sparsegpt:50:steps2x512",
+                                   "--target-sparsity",
+                                   "0.5",
+                                   "--strategy",
+                                   "evopress",
+                                   "--group",
+                                   "none",
+                                   "--generations",
+                                   "3",
+                                   "--offspring",
+                                   "4",
+                                   "--survivors",
+                                   "2,1",
+                                   "--tokens",
+                                   "32,64",
+                                   "--sequence-length",
+                                   "32",
+                                   "--statistics-tokens",
+                                   "512",
+                                   "--data",
+                                   tmp_ / "data",
+                                   "--out",
+                                   tmp_ / "out",
+                                   "--for",
+                                   "evopress,json,hf",
+                                   "--json"});
+  ASSERT_EQ(r.exit_code, 0) << r.err << r.out;
+  const auto result = nlohmann::json::parse(r.out, nullptr, false);
+  const auto& rows = result["results"]["rows"];
+  ASSERT_EQ(rows.size(), 3u) << result;
+  EXPECT_EQ(rows[0]["costs"]["nonzeros"], kWeights / 2);
+  EXPECT_EQ(rows[1]["name"], "uniform sparsegpt:50");
+  EXPECT_EQ(rows[1]["costs"]["nonzeros"], kWeights / 2);
+  const std::string levels = ReadText(tmp_ / "out/levels.txt");
+  EXPECT_THAT(levels, ::testing::HasSubstr(".mlp.down_proj: sparsegpt:"));
+  EXPECT_FALSE(std::filesystem::exists(tmp_ / "out/evopress.txt"));
+  const auto model = quant::Checkpoint::Open(tmp_ / "out");
+  ASSERT_TRUE(model.ok()) << model.status();
+  const auto recipe =
+      nlohmann::json::parse(ReadText(tmp_ / "out/recipe.json"), nullptr, false);
+  for (const auto& layer : recipe["layers"]) {
+    const std::string name = layer["layer"];
+    const int64_t weights = layer["weights"];
+    std::vector<float> values(weights);
+    ASSERT_TRUE(
+        (*model)->ReadF32(name + ".weight", absl::MakeSpan(values)).ok());
+    EXPECT_EQ(weights - std::count(values.begin(), values.end(), 0.0f),
+              layer["costs"]["nonzeros"].get<int64_t>())
+        << name << " " << layer["level"];
+  }
 }
 
 // The committed model with eight experts, under the tiny tokenizer.

@@ -24,6 +24,7 @@ TEST(Compressor, CostsAreKnownBeforehandAndEqualWhatIsStored) {
           ASSERT_TRUE(made.ok()) << made.status();
           ASSERT_TRUE(Validate((*made)[0].weight).ok());
           EXPECT_EQ(costs->code_bits, 9 * 48 * bits);
+          EXPECT_EQ(costs->nonzeros, 9 * 48);
           EXPECT_EQ(costs->stored_bits, StoredBits((*made)[0].weight));
           EXPECT_EQ((*made)[0].costs.stored_bits, costs->stored_bits);
           EXPECT_EQ((*made)[0].costs.code_bits, costs->code_bits);
@@ -48,8 +49,10 @@ TEST(Compressor, KeptLayersCost16BitsAWeightAndDroppedOnesNothing) {
   level.method = "keep";
   EXPECT_EQ(CostsOf({3, 5}, level)->stored_bits, 240);
   EXPECT_EQ(CostsOf({3, 5}, level)->code_bits, 240);
+  EXPECT_EQ(CostsOf({3, 5}, level)->nonzeros, 15);
   level.method = "drop";
   EXPECT_EQ(CostsOf({3, 5}, level)->stored_bits, 0);
+  EXPECT_EQ(CostsOf({3, 5}, level)->nonzeros, 0);
 }
 
 TEST(Compressor, UnknownMethodsAreNotFoundAndTheKnownAreListed) {
@@ -57,7 +60,7 @@ TEST(Compressor, UnknownMethodsAreNotFoundAndTheKnownAreListed) {
   EXPECT_TRUE(absl::IsNotFound(found.status()));
   EXPECT_THAT(std::string(found.status().message()),
               testing::AllOf(testing::HasSubstr("magic"),
-                             testing::HasSubstr("gptq, rtn")));
+                             testing::HasSubstr("gptq, magnitude, rtn")));
 }
 
 TEST(Compressor, ImpossibleShapesAreRefused) {

@@ -1,5 +1,6 @@
 #include "quant/packed_weight.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -47,6 +48,37 @@ PackedWeight RandomWeight(uint64_t seed, int64_t rows, int64_t cols, int bits,
     for (int64_t c = 0; c < cols; ++c) {
       w.group_of_column.push_back(static_cast<uint16_t>(rng() % w.groups()));
     }
+  }
+  return w;
+}
+
+// Every third weight is kept; bits 16 are float16 numbers.
+PackedWeight SparseWeight(uint64_t seed, int64_t rows, int64_t cols, int bits,
+                          int group, bool symmetric) {
+  std::mt19937_64 rng(seed);
+  PackedWeight w;
+  if (bits < kFloat16Bits) {
+    w = RandomWeight(seed, rows, cols, bits, group, symmetric, false);
+  }
+  w.rows = rows;
+  w.cols = cols;
+  w.bits = bits;
+  w.positions.resize(PackedBytes(rows * cols, 1));
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    if (rng() % 3 == 0) w.positions[i / 8] |= 1 << (i % 8);
+  }
+  const int64_t kept = KeptWeights(w);
+  w.codes.assign((kept * bits + 7) / 8, 0);
+  if (bits < kFloat16Bits) {
+    std::vector<uint8_t> codes(kept);
+    for (uint8_t& code : codes) code = rng() & ((1 << bits) - 1);
+    PackBits(codes.data(), kept, bits, w.codes.data());
+    return w;
+  }
+  for (int64_t i = 0; i < kept; ++i) {
+    const uint16_t half = FloatToHalf(static_cast<float>(rng() % 1000) - 500);
+    w.codes[2 * i] = half & 0xff;
+    w.codes[2 * i + 1] = half >> 8;
   }
   return w;
 }
@@ -157,6 +189,101 @@ TEST(PackedWeight, HugeClaimsAreRefusedBeforeMemoryIsTaken) {
       }
     }
   }
+}
+
+TEST(PackedWeight, SparseWeightsRoundTripAndCostWhatTheyStore) {
+  for (const int bits : {2, 3, 8, 16}) {
+    for (const bool symmetric : {false, true}) {
+      if (bits == 16 && symmetric) continue;
+      const PackedWeight w = SparseWeight(bits, 5, 20, bits, 10, symmetric);
+      ASSERT_TRUE(Validate(w).ok()) << Validate(w);
+      const int64_t kept = KeptWeights(w);
+      const int64_t grids = bits == 16 ? 0 : 10;
+      EXPECT_EQ(StoredBits(w),
+                100 + kept * bits + grids * (16 + (symmetric ? 0 : bits)));
+      const std::string blob = SerializeBlob(w);
+      const auto parsed = ParseBlob(BytesOf(blob));
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_EQ(SerializeBlob(*parsed), blob);
+      std::vector<float> values(100), again(100);
+      ASSERT_TRUE(Unpack(w, absl::MakeSpan(values)).ok());
+      ASSERT_TRUE(Unpack(*parsed, absl::MakeSpan(again)).ok());
+      EXPECT_EQ(values, again);
+      for (int i = 0; i < 100; ++i) {
+        const bool is_kept = (w.positions[i / 8] >> (i % 8) & 1) != 0;
+        EXPECT_TRUE(is_kept || values[i] == 0) << i;
+      }
+    }
+  }
+}
+
+TEST(PackedWeight, SparseValuesAreThoseOfTheDenseFormula) {
+  // With all positions set and rows that fill bytes, codes are laid out alike.
+  const PackedWeight dense = RandomWeight(3, 4, 16, 4, 8, false, false);
+  PackedWeight sparse = dense;
+  sparse.positions.assign(8, 0xff);
+  std::vector<float> want(64), got(64);
+  ASSERT_TRUE(Unpack(dense, absl::MakeSpan(want)).ok());
+  ASSERT_TRUE(Unpack(sparse, absl::MakeSpan(got)).ok());
+  EXPECT_EQ(got, want);
+  // 1.5 and -2 in float16, at columns 1 and 3.
+  PackedWeight numbers;
+  numbers.rows = 1;
+  numbers.cols = 4;
+  numbers.bits = kFloat16Bits;
+  numbers.positions = {0b1010};
+  numbers.codes = {0x00, 0x3e, 0x00, 0xc0};
+  std::vector<float> four(4);
+  ASSERT_TRUE(Unpack(numbers, absl::MakeSpan(four)).ok());
+  EXPECT_EQ(four, (std::vector<float>{0, 1.5f, 0, -2}));
+}
+
+TEST(PackedWeight, DamagedSparseBlobsAreDataLossOrCanonical) {
+  for (const int bits : {3, 16}) {
+    const std::string blob =
+        SerializeBlob(SparseWeight(9, 3, 20, bits, 10, false));
+    for (size_t size = 0; size < blob.size(); ++size) {
+      EXPECT_TRUE(
+          absl::IsDataLoss(ParseBlob(BytesOf(blob.substr(0, size))).status()));
+    }
+    for (size_t at = 0; at + 32 < blob.size(); ++at) {
+      for (const int bit : {0, 3, 7}) {
+        std::string damaged = blob;
+        damaged[at] ^= static_cast<char>(1 << bit);
+        EXPECT_TRUE(absl::IsDataLoss(ParseBlob(BytesOf(damaged)).status()));
+        damaged = Resealed(damaged);
+        const auto parsed = ParseBlob(BytesOf(damaged));
+        if (parsed.ok()) {
+          EXPECT_EQ(SerializeBlob(*parsed), damaged);
+        } else {
+          EXPECT_TRUE(absl::IsDataLoss(parsed.status())) << parsed.status();
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedWeight, InconsistentSparseWeightsAreInvalid) {
+  const auto expect_invalid = [&](int bits, auto change) {
+    PackedWeight w = SparseWeight(7, 3, 20, bits, 10, false);
+    ASSERT_TRUE(Validate(w).ok());
+    change(&w);
+    EXPECT_EQ(Validate(w).code(), absl::StatusCode::kInvalidArgument);
+  };
+  for (const int bits : {3, 16}) {
+    expect_invalid(bits, [](PackedWeight* w) { w->positions.pop_back(); });
+    expect_invalid(bits, [](PackedWeight* w) { w->positions.back() |= 0x80; });
+    expect_invalid(bits, [](PackedWeight* w) {
+      std::fill_n(w->positions.begin(), 7, 0xff);
+    });
+    expect_invalid(bits, [](PackedWeight* w) { w->codes.push_back(0); });
+    expect_invalid(bits, [](PackedWeight* w) { w->positions.clear(); });
+    expect_invalid(bits, [](PackedWeight* w) { w->bits = 9; });
+  }
+  expect_invalid(16, [](PackedWeight* w) { w->codes[1] = 0x7c; });
+  expect_invalid(16, [](PackedWeight* w) { w->group_size = 10; });
+  expect_invalid(16, [](PackedWeight* w) { w->symmetric = true; });
+  expect_invalid(16, [](PackedWeight* w) { w->scales.push_back(0); });
 }
 
 TEST(PackedWeight, InconsistentWeightsAreInvalid) {

@@ -37,6 +37,20 @@ TEST(ParseBitsPerWeight, Refuses) {
   EXPECT_FALSE(ParseBitsPerWeight("2", -1).ok());
 }
 
+TEST(ParseKept, IsExactAndNeverLeavesTooMuch) {
+  EXPECT_EQ(*ParseKept("0.5", 1000), 500);
+  EXPECT_EQ(*ParseKept("0.5", 1001), 500);
+  EXPECT_EQ(*ParseKept("0.7", 10), 3);
+  EXPECT_EQ(*ParseKept("0", 7), 7);
+  EXPECT_EQ(*ParseKept("1", 7), 0);
+  EXPECT_EQ(*ParseKept("1.0", kMax), 0);
+  EXPECT_EQ(*ParseKept("0.000000001", kMax), kMax - 9223372037);
+  for (const char* text :
+       {"", "1.1", "50", "50%", "-0.5", ".5", "0.", "0.5x", "nan"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseKept(text, 10).status())) << text;
+  }
+}
+
 TEST(ParseSize, TellsPowersOf1000From1024) {
   EXPECT_EQ(*ParseSize("90MB"), 90000000);
   EXPECT_EQ(*ParseSize("90MiB"), 94371840);

@@ -144,6 +144,28 @@ TEST(UnpackOnDevice, IsUnpackBitForBit) {
   }
 }
 
+TEST(UnpackOnDevice, IsUnpackBitForBitOfPrunedWeights) {
+  const auto model = quant::Checkpoint::Open(GoldenPath("qwen3"));
+  ASSERT_TRUE(model.ok()) << model.status();
+  const ScratchDirectory directory;
+  const std::string layer = "model.layers.0.mlp.gate_proj";
+  for (const std::string level :
+       {"magnitude:50", "magnitude:z1", "magnitude:0", "magnitude:100",
+        "magnitude:2of4", "magnitude:37:b3:g16:asym", "magnitude:2of4:b4:sym",
+        "magnitude:100:b5:asym"}) {
+    SCOPED_TRACE(level);
+    const auto packed =
+        quant::ReadBlob(MakeBlob(**model, layer, level, directory.path()));
+    ASSERT_TRUE(packed.ok()) << packed.status();
+    std::vector<float> want(packed->rows * packed->cols);
+    ASSERT_TRUE(quant::Unpack(*packed, absl::MakeSpan(want)).ok());
+    const at::Tensor got = UnpackOnDevice(*packed, {}).contiguous();
+    ASSERT_EQ(got.numel(), static_cast<int64_t>(want.size()));
+    const float* const values = got.const_data_ptr<float>();
+    EXPECT_EQ(std::vector<float>(values, values + got.numel()), want);
+  }
+}
+
 TEST(TorchDevice, RefusesWhatItDoesNotHave) {
   const auto open = [](const TorchOptions& options) {
     return OpenTorchEvaluator(GoldenPath("qwen3"), {}, options).status();

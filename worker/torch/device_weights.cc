@@ -29,15 +29,54 @@ at::Tensor UnpackBits(const at::Tensor& bytes, int64_t count, int bits,
   return pair.bitwise_right_shift(shift).bitwise_and((1 << bits) - 1);
 }
 
+// The first `count` codes of one stream, as a row. Eight codes fill whole
+// bytes, so that rows of eight keep the tables of UnpackBits small.
+at::Tensor UnpackStream(const std::vector<uint8_t>& bytes, int64_t count,
+                        int bits, const TorchDevice& device) {
+  const auto size = static_cast<int64_t>(bytes.size());
+  const int64_t runs = (size + bits - 1) / bits;
+  const at::Tensor padded = at::constant_pad_nd(
+      Upload(bytes, {size}, at::kByte, device), {0, runs * bits - size});
+  return UnpackBits(padded.reshape({runs, bits}), 8, bits, device)
+      .flatten()
+      .narrow(0, 0, count);
+}
+
+// rows x cols, true where a sparse weight is kept.
+at::Tensor KeptOnDevice(const quant::PackedWeight& w,
+                        const TorchDevice& device) {
+  return UnpackStream(w.positions, w.rows * w.cols, /*bits=*/1, device)
+      .to(at::kBool)
+      .reshape({w.rows, w.cols});
+}
+
+// rows x cols codes; 0 where a sparse weight, with `kept`, is pruned.
+at::Tensor CodesOnDevice(const quant::PackedWeight& w, const at::Tensor& kept,
+                         const TorchDevice& device) {
+  if (!w.sparse()) {
+    const auto row_bytes = static_cast<int64_t>(w.codes.size()) / w.rows;
+    return UnpackBits(Upload(w.codes, {w.rows, row_bytes}, at::kByte, device),
+                      w.cols, w.bits, device);
+  }
+  return at::zeros({w.rows, w.cols}, device.Options(at::kInt))
+      .masked_scatter(
+          kept, UnpackStream(w.codes, quant::KeptWeights(w), w.bits, device));
+}
+
 }  // namespace
 
 at::Tensor UnpackOnDevice(const quant::PackedWeight& w,
                           const TorchDevice& device) {
+  const at::Tensor kept = w.sparse() ? KeptOnDevice(w, device) : at::Tensor();
+  if (w.bits == quant::kFloat16Bits) {
+    const int64_t count = quant::KeptWeights(w);
+    return at::zeros({w.rows, w.cols}, device.Options(at::kFloat))
+        .masked_scatter(kept, Upload(w.codes, {2 * count}, at::kByte, device)
+                                  .view(at::kHalf)
+                                  .to(at::kFloat));
+  }
   const int64_t groups = w.groups();
-  const auto row_bytes = static_cast<int64_t>(w.codes.size()) / w.rows;
-  const at::Tensor codes =
-      UnpackBits(Upload(w.codes, {w.rows, row_bytes}, at::kByte, device),
-                 w.cols, w.bits, device);
+  const at::Tensor codes = CodesOnDevice(w, kept, device);
   const at::Tensor scales =
       Upload(w.scales, {w.rows, groups}, at::kHalf, device).to(at::kFloat);
   at::Tensor zeros;
@@ -59,9 +98,10 @@ at::Tensor UnpackOnDevice(const quant::PackedWeight& w,
                                        w.group_of_column.end());
     group = Upload(columns, {w.cols}, at::kLong, device);
   }
-  return codes.sub(zeros.index_select(1, group))
-      .to(at::kFloat)
-      .mul(scales.index_select(1, group));
+  const at::Tensor values = codes.sub(zeros.index_select(1, group))
+                                .to(at::kFloat)
+                                .mul(scales.index_select(1, group));
+  return kept.defined() ? values.masked_fill(kept.logical_not(), 0.0) : values;
 }
 
 absl::StatusOr<at::Tensor> DeviceWeights::Get(const LinearSpec& linear,

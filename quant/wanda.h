@@ -1,0 +1,30 @@
+// Wanda (Sun et al., arXiv 2306.11695): of each row the weights of the smallest
+// |w| times the norm of their input go, sqrt(H[c][c]) with H the Gram of the
+// layer's inputs. The others are rounded to float16 or, at a level with a
+// width, to the nearest point of their group's grid.
+//
+// A Gram of zeros says nothing: H = I then, which is magnitude by rows.
+#ifndef EVOPRESS_QUANT_WANDA_H_
+#define EVOPRESS_QUANT_WANDA_H_
+
+#include <vector>
+
+#include "quant/compressor.h"
+
+namespace evopress::quant {
+
+// Thread-safe. Runs on the current TBB arena. Rows share the level's zeros
+// evenly, to within one weight.
+class WandaCompressor : public Compressor {
+ public:
+  absl::StatusOr<std::vector<CompressedLayer>> Compress(
+      const LayerContext& layer,
+      absl::Span<const search::LevelName> levels) const override;
+  absl::StatusOr<LevelCosts> Costs(
+      const WeightShape& shape, const search::LevelName& level) const override;
+  bool needs_gram() const override { return true; }
+};
+
+}  // namespace evopress::quant
+
+#endif  // EVOPRESS_QUANT_WANDA_H_
