@@ -1,5 +1,6 @@
 #include "worker/ops/matmul.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -155,9 +156,7 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
 
 absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
   if (!impl_->tiles.empty()) {
-    MultiplyTiles(static_cast<const Bf16*>(input), impl_->tiles.data(), rows_,
-                  cols_, output);
-    return absl::OkStatus();
+    return MultiplyPiece(input, 0, rows_, output);
   }
   try {
     const Kernel& kernel = *impl_->kernel;
@@ -175,6 +174,19 @@ absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory multiplying");
   }
+}
+
+int64_t PackedMatrix::piece() const {
+  constexpr int64_t kPiece = 128;
+  return impl_->tiles.empty() ? rows_ : std::min(kPiece, rows_);
+}
+
+absl::Status PackedMatrix::MultiplyPiece(const void* input, int64_t first,
+                                         int64_t count, float* output) const {
+  if (impl_->tiles.empty()) return Multiply(input, output);  // piece() is all
+  MultiplyTiles(static_cast<const Bf16*>(input), impl_->tiles.data(), first,
+                count, cols_, output);
+  return absl::OkStatus();
 }
 
 absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,

@@ -37,6 +37,14 @@ class PackedMatrix {
   // output: kPanelRows x rows. Both row-major, without gaps.
   absl::Status Multiply(const void* input, float* output) const;
 
+  // Outputs that it pays to compute at a time, if what becomes of them can be
+  // done piece by piece: they then stay in the cache.
+  int64_t piece() const;
+  // Outputs first … first+count alone: output is kPanelRows x count. `first` is
+  // a multiple of piece(), count is piece() or what is left.
+  absl::Status MultiplyPiece(const void* input, int64_t first, int64_t count,
+                             float* output) const;
+
  private:
   struct Impl;
   PackedMatrix();
