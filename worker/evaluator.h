@@ -30,7 +30,7 @@ struct EvaluatorOptions {
 // What an evaluator can do, and the name of its arithmetic. Measurements of
 // different numeric classes are never mixed.
 struct EvaluatorInfo {
-  std::string numeric_class;  // e.g. "cpu-2:bf16:avx512_core_bf16:onednn-2.6.3"
+  std::string numeric_class;  // e.g. "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3"
   std::vector<std::string> capabilities;  // "evaluate", "capture"
   std::string model_type;                 // as in config.json
   std::vector<std::string> layers;        // linear layers that levels apply to

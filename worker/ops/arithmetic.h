@@ -30,7 +30,7 @@ inline int64_t ElementBytes(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kBf16 ? 2 : 4;
 }
 
-// "cpu-2:bf16:avx512_core_bf16:onednn-2.6.3": engine version, factors,
+// "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3": engine version, factors,
 // instruction set and library.
 std::string NumericClass(Arithmetic arithmetic);
 
