@@ -55,11 +55,12 @@ class PackedMatrix {
   int64_t bytes_ = 0;
 };
 
-// Columns first … first+count of X^T X, down to the diagonal block, are added
-// to `gram` for a panel X of kPanelRows x n inputs; gram is n x n, row-major.
-// Its upper triangle is then whole; what is below is left alone.
-absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
-                            int64_t first, int64_t count, float* gram);
+// Adds columns first … first+count of X^T X, down to the diagonal block, to
+// `strip`: first+count rows of `count` floats without gaps (oneDNN's fast
+// kernels want that). X is `rows` x n inputs; rounding depends on `rows`.
+absl::Status AccumulateGram(Arithmetic arithmetic, const void* inputs,
+                            int64_t rows, int64_t n, int64_t first,
+                            int64_t count, float* strip);
 
 }  // namespace evopress::worker
 
