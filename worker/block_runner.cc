@@ -35,6 +35,7 @@ BlockRunner::Scratch& BlockRunner::LocalScratch() {
     const AttentionShape& shape = model_.architecture.attention;
     scratch.input.resize(kPanelRows * widest_ *
                          ElementBytes(model_.arithmetic));
+    scratch.gated.resize(scratch.input.size());
     scratch.first.resize(kPanelRows * widest_);
     scratch.second.resize(kPanelRows * widest_);
     scratch.third.resize(kPanelRows * shape.kv_heads * shape.head_dim);
@@ -51,12 +52,21 @@ void BlockRunner::EnsureTables(int64_t rows) {
 
 absl::Status BlockRunner::Linear(int block, const Sequence& sequence, int slot,
                                  const void* input, float* output) const {
+  return LinearPiece(block, sequence, slot, input, 0,
+                     sequence.weights->linears[slot]->rows(), output);
+}
+
+absl::Status BlockRunner::LinearPiece(int block, const Sequence& sequence,
+                                      int slot, const void* input,
+                                      int64_t first, int64_t count,
+                                      float* output) const {
   const PackedMatrix& matrix = *sequence.weights->linears[slot];
-  if (absl::Status s = matrix.Multiply(input, output); !s.ok()) return s;
+  absl::Status status = matrix.MultiplyPiece(input, first, count, output);
+  if (!status.ok()) return status;
   const std::vector<float>& bias = model_.blocks[block].bias[slot];
   if (bias.empty()) return absl::OkStatus();
   for (int64_t r = 0; r < kPanelRows; ++r) {
-    kernels_.add(bias.data(), matrix.rows(), output + r * matrix.rows());
+    kernels_.add(bias.data() + first, count, output + r * count);
   }
   return absl::OkStatus();
 }
@@ -245,20 +255,28 @@ absl::Status BlockRunner::Mlp(int block, const Sequence& sequence, Panel panel,
 absl::Status BlockRunner::Gated(int block, const Sequence& sequence, int expert,
                                 InputPanel panel, const InputObserver& observer,
                                 Scratch& scratch) {
-  void* const input = scratch.input.data();
-  float* const first = scratch.first.data();
-  const int gate = ExpertSlot(expert, kGate);
   if (observer) observer(ExpertSite(expert, kMlpInput), panel);
-  absl::Status status = Linear(block, sequence, gate, input, first);
-  if (!status.ok()) return status;
-  status = Linear(block, sequence, ExpertSlot(expert, kUp), input,
-                  scratch.second.data());
-  if (!status.ok()) return status;
-  const Activation activation = model_.architecture.activation;
-  const int64_t n = kPanelRows * sequence.weights->linears[gate]->rows();
-  kernels_.gate(activation, first, scratch.second.data(), n, input);
+  const int gate = ExpertSlot(expert, kGate);
+  const int up = ExpertSlot(expert, kUp);
+  const PackedMatrix& gates = *sequence.weights->linears[gate];
+  const int64_t width = gates.rows();
+  const int64_t piece = gates.piece();
+  for (int64_t at = 0; at < width; at += piece) {
+    const int64_t count = std::min(piece, width - at);
+    for (const auto& [slot, out] : {std::pair(gate, scratch.first.data()),
+                                    std::pair(up, scratch.second.data())}) {
+      absl::Status status = LinearPiece(block, sequence, slot,
+                                        scratch.input.data(), at, count, out);
+      if (!status.ok()) return status;
+    }
+    kernels_.gate(model_.architecture.activation, scratch.first.data(),
+                  scratch.second.data(), kPanelRows, count, width,
+                  scratch.gated.data() + at * ElementBytes(model_.arithmetic));
+  }
+  panel.inputs = scratch.gated.data();
   if (observer) observer(ExpertSite(expert, kDownInput), panel);
-  return Linear(block, sequence, ExpertSlot(expert, kDown), input, first);
+  return Linear(block, sequence, ExpertSlot(expert, kDown),
+                scratch.gated.data(), scratch.first.data());
 }
 
 }  // namespace evopress::worker

@@ -70,7 +70,7 @@ class BlockRunner {
  private:
   // What one thread needs for one panel.
   struct Scratch {
-    AlignedVector<uint8_t> input;
+    AlignedVector<uint8_t> input, gated;
     AlignedVector<float> first, second, third;
   };
   struct Panel {
@@ -117,6 +117,10 @@ class BlockRunner {
                const Routed& routed);
   absl::Status Linear(int block, const Sequence& sequence, int slot,
                       const void* input, float* output) const;
+  // Outputs first … first+count alone (matmul.h).
+  absl::Status LinearPiece(int block, const Sequence& sequence, int slot,
+                           const void* input, int64_t first, int64_t count,
+                           float* output) const;
   // hidden += norm(delta), or delta itself where there is no norm.
   void Add(const std::vector<float>& norm, float* delta, float* hidden) const;
   void Norm(const float* in, const std::vector<float>& weight, void* out) const;

@@ -15,22 +15,54 @@ namespace evopress::worker {
 namespace {
 
 constexpr int64_t kGramColumns = 192;  // of a Gram, per piece of work
+// Inputs multiplied at once: enough of them hide that the strip is read and
+// written, more fall out of the cache.
+constexpr int64_t kGramRows = 4 * kPanelRows;
 
-// Fills in what is below the diagonal.
-void Mirror(quant::Gram& gram) {
-  for (int64_t r = 1; r < gram.n; ++r) {
-    for (int64_t c = 0; c < r; ++c) {
-      gram.values[r * gram.n + c] = gram.values[c * gram.n + r];
+// Columns first … first+count of a Gram under way, down to the diagonal block,
+// lie without gaps where its rows first … first+count will be.
+float* Strip(quant::Gram& gram, int64_t first) {
+  return gram.values.data() + first * gram.n;
+}
+
+// Puts the strips into their places, and fills in what is below the diagonal.
+void Unfold(quant::Gram& gram) {
+  const int64_t n = gram.n;
+  const std::vector<float> strips = std::move(gram.values);
+  gram.values.resize(n * n);
+  for (int64_t first = 0; first < n; first += kGramColumns) {
+    const int64_t count = std::min(kGramColumns, n - first);
+    const float* at = strips.data() + first * n;
+    for (int64_t r = 0; r < first + count; ++r) {
+      for (int64_t c = first; c < first + count; ++c, ++at) {
+        if (c < r) continue;
+        gram.values[r * n + c] = *at;
+        gram.values[c * n + r] = *at;
+      }
     }
   }
 }
 
-// The inputs of a sequence at one site, by their first row; panels that are
-// not full end with zeros.
-struct SiteInputs {
-  quant::Gram* gram = nullptr;  // null: not asked for
-  std::map<int64_t, AlignedVector<uint8_t>> panels;
+// Up to kGramRows inputs side by side; what is no input is zero.
+struct InputRows {
+  AlignedVector<uint8_t> values;
+  int64_t rows = 0;  // in use, whole panels
 };
+
+// The inputs of a sequence at one site, in its order.
+struct SiteInputs {
+  quant::Gram* gram = nullptr;        // null: not asked for
+  std::map<int64_t, InputRows> runs;  // by row / kGramRows
+};
+
+// Where the panel at `first_row` goes.
+uint8_t* PlaceOf(int64_t first_row, int64_t row_bytes, SiteInputs& site) {
+  InputRows& run = site.runs[first_row / kGramRows];
+  if (run.values.empty()) run.values.resize(kGramRows * row_bytes);
+  const int64_t at = first_row % kGramRows;
+  run.rows = std::max(run.rows, at + kPanelRows);
+  return run.values.data() + at * row_bytes;
+}
 
 }  // namespace
 
@@ -85,7 +117,11 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
           pieces.emplace_back(site, c);
         }
       }
-      std::mutex mutex;  // guards the panels of `inputs`
+      // The tallest strips first, so that no thread is left with one.
+      std::stable_sort(
+          pieces.begin(), pieces.end(),
+          [](const auto& a, const auto& b) { return a.second > b.second; });
+      std::mutex mutex;  // guards the runs of `inputs` and their Grams' tokens
       // A sample at a time, so that only its inputs are held, and so that the
       // order of summation is that of the samples.
       float* at = hidden.data();
@@ -98,32 +134,39 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
               SiteInputs& seen = inputs[site];
               if (seen.gram == nullptr) return;
               const int64_t row_bytes = seen.gram->n * element_bytes;
-              AlignedVector<uint8_t> rows(kPanelRows * row_bytes);
-              std::memcpy(rows.data(), panel.inputs, panel.rows * row_bytes);
-              const std::lock_guard<std::mutex> lock(mutex);
-              seen.panels[panel.first_row] = std::move(rows);
-              seen.gram->tokens += panel.rows;
+              uint8_t* rows = nullptr;
+              {
+                const std::lock_guard<std::mutex> lock(mutex);
+                rows = PlaceOf(panel.first_row, row_bytes, seen);
+                seen.gram->tokens += panel.rows;
+              }
+              const int64_t bytes = panel.rows * row_bytes;
+              std::memcpy(rows, panel.inputs, bytes);
+              std::memset(rows + bytes, 0, kPanelRows * row_bytes - bytes);
             });
         if (!status.ok()) return status;
         status = arena_.ForEach(pieces.size(), [&](int64_t i) -> absl::Status {
           const auto [site, first] = pieces[i];
           quant::Gram& gram = *inputs[site].gram;
           const int64_t count = std::min(kGramColumns, gram.n - first);
-          for (const auto& [row, panel] : inputs[site].panels) {
+          for (const auto& [index, run] : inputs[site].runs) {
+            if (run.rows == 0) continue;
             absl::Status s =
-                AccumulateGram(model_.arithmetic, panel.data(), gram.n, first,
-                               count, gram.values.data());
+                AccumulateGram(model_.arithmetic, run.values.data(), run.rows,
+                               gram.n, first, count, Strip(gram, first));
             if (!s.ok()) return s;
           }
           return absl::OkStatus();
         });
         if (!status.ok()) return status;
-        for (SiteInputs& site : inputs) site.panels.clear();
+        for (SiteInputs& site : inputs) {
+          for (auto& [index, run] : site.runs) run.rows = 0;
+        }
         at += PaddedRows(tokens) * arch.hidden;
       }
     }
   }
-  for (auto& [site, gram] : statistics.sites) Mirror(gram);
+  for (auto& [site, gram] : statistics.sites) Unfold(gram);
   return statistics;
 }
 

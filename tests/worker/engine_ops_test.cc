@@ -110,10 +110,10 @@ TEST(Kernels, GateByTheirFormulas) {
   for (const Arithmetic a : Arithmetics()) {
     std::vector<uint8_t> silu(kCount * ElementBytes(a)), gelu(silu);
     const Kernels& kernels = KernelsFor(a);
-    kernels.gate(Activation::kSilu, gate.data(), up.data(), kCount,
-                 silu.data());
-    kernels.gate(Activation::kGeluTanh, gate.data(), up.data(), kCount,
-                 gelu.data());
+    kernels.gate(Activation::kSilu, gate.data(), up.data(), /*rows=*/1,
+                 kCount, kCount, silu.data());
+    kernels.gate(Activation::kGeluTanh, gate.data(), up.data(), 1, kCount,
+                 kCount, gelu.data());
     const double share = a == Arithmetic::kF32 ? 1e-5 : 4e-3;  // one rounding
     EXPECT_NEAR(At(a, silu.data(), 0), 0, 1e-5);
     for (int i = 1; i < kCount; ++i) {

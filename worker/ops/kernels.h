@@ -27,9 +27,10 @@ struct Kernels {
                           int64_t rows, int64_t n, float* out);
   // sum[i] += delta[i].
   void (*add)(const float* delta, int64_t n, float* sum);
-  // out[i] = f(gate[i]) * up[i] as operands (arXiv 2002.05202).
+  // out[r][i] = f(gate[r][i]) * up[r][i] as operands (arXiv 2002.05202), for
+  // `rows` rows of n values; those of `out` begin `stride` values apart.
   void (*gate)(Activation activation, const float* gate, const float* up,
-               int64_t n, void* out);
+               int64_t rows, int64_t n, int64_t stride, void* out);
   // -infinity of none.
   float (*max)(const float* x, int64_t n);
   // The sum of exp(x[i] - shift). REQUIRES: x[i] - shift <= 88.

@@ -1,5 +1,6 @@
 #include "worker/ops/matmul.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -69,8 +70,9 @@ Kernel Compile(const memory::desc& source, const memory::desc& weights,
           desc.dst_desc(), desc.scratchpad_desc()};
 }
 
-// Size of the Gram that is added to (0: none), rows and columns.
-using KernelKey = std::tuple<Arithmetic, int64_t, int64_t, int64_t>;
+// Rows of inputs and size of the Gram that is added to (0: none); rows and
+// columns of the matrix.
+using KernelKey = std::tuple<Arithmetic, int64_t, int64_t, int64_t, int64_t>;
 
 // Kernels by shape, compiled once in the life of the process.
 template <typename Make>
@@ -125,7 +127,7 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
     }
     const memory::data_type type = TypeOf(arithmetic);
     const auto f32 = memory::data_type::f32;
-    matrix->impl_->kernel = FindKernel({arithmetic, 0, rows, cols}, [&] {
+    matrix->impl_->kernel = FindKernel({arithmetic, 0, 0, rows, cols}, [&] {
       return Compile(memory::desc({kPanelRows, cols}, type, Tag::ab),
                      memory::desc({cols, rows}, type, Tag::any),
                      memory::desc({kPanelRows, rows}, f32, Tag::ab), false);
@@ -155,9 +157,7 @@ absl::StatusOr<std::shared_ptr<const PackedMatrix>> PackedMatrix::Create(
 
 absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
   if (!impl_->tiles.empty()) {
-    MultiplyTiles(static_cast<const Bf16*>(input), impl_->tiles.data(), rows_,
-                  cols_, output);
-    return absl::OkStatus();
+    return MultiplyPiece(input, 0, rows_, output);
   }
   try {
     const Kernel& kernel = *impl_->kernel;
@@ -177,24 +177,36 @@ absl::Status PackedMatrix::Multiply(const void* input, float* output) const {
   }
 }
 
-absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
-                            int64_t first, int64_t count, float* gram) {
+int64_t PackedMatrix::piece() const {
+  constexpr int64_t kPiece = 128;
+  return impl_->tiles.empty() ? rows_ : std::min(kPiece, rows_);
+}
+
+absl::Status PackedMatrix::MultiplyPiece(const void* input, int64_t first,
+                                         int64_t count, float* output) const {
+  if (impl_->tiles.empty()) return Multiply(input, output);  // piece() is all
+  MultiplyTiles(static_cast<const Bf16*>(input), impl_->tiles.data(), first,
+                count, cols_, output);
+  return absl::OkStatus();
+}
+
+absl::Status AccumulateGram(Arithmetic arithmetic, const void* inputs,
+                            int64_t rows, int64_t n, int64_t first,
+                            int64_t count, float* strip) {
   try {
     const memory::data_type type = TypeOf(arithmetic);
-    const int64_t rows = first + count;
-    const auto kernel = FindKernel({arithmetic, n, rows, count}, [&] {
+    const int64_t height = first + count;
+    const auto kernel = FindKernel({arithmetic, rows, n, height, count}, [&] {
       return Compile(
-          memory::desc({rows, kPanelRows}, type, memory::dims{1, n}),
-          memory::desc({kPanelRows, count}, type, memory::dims{n, 1}),
-          memory::desc({rows, count}, memory::data_type::f32,
-                       memory::dims{n, 1}),
-          true);
+          memory::desc({height, rows}, type, memory::dims{1, n}),
+          memory::desc({rows, count}, type, memory::dims{n, 1}),
+          memory::desc({height, count}, memory::data_type::f32, Tag::ab), true);
     });
-    auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(panel));
+    auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(inputs));
     const memory source(kernel->source, Engine(), bytes);
     const memory weights(kernel->weights, Engine(),
                          bytes + first * ElementBytes(arithmetic));
-    const memory destination(kernel->destination, Engine(), gram + first);
+    const memory destination(kernel->destination, Engine(), strip);
     kernel->primitive.execute(
         Stream(), {{DNNL_ARG_SRC, source},
                    {DNNL_ARG_WEIGHTS, weights},

@@ -37,6 +37,14 @@ class PackedMatrix {
   // output: kPanelRows x rows. Both row-major, without gaps.
   absl::Status Multiply(const void* input, float* output) const;
 
+  // Outputs that it pays to compute at a time, if what becomes of them can be
+  // done piece by piece: they then stay in the cache.
+  int64_t piece() const;
+  // Outputs first … first+count alone: output is kPanelRows x count. `first` is
+  // a multiple of piece(), count is piece() or what is left.
+  absl::Status MultiplyPiece(const void* input, int64_t first, int64_t count,
+                             float* output) const;
+
  private:
   struct Impl;
   PackedMatrix();
@@ -47,11 +55,12 @@ class PackedMatrix {
   int64_t bytes_ = 0;
 };
 
-// Columns first … first+count of X^T X, down to the diagonal block, are added
-// to `gram` for a panel X of kPanelRows x n inputs; gram is n x n, row-major.
-// Its upper triangle is then whole; what is below is left alone.
-absl::Status AccumulateGram(Arithmetic arithmetic, const void* panel, int64_t n,
-                            int64_t first, int64_t count, float* gram);
+// Adds columns first … first+count of X^T X, down to the diagonal block, to
+// `strip`: first+count rows of `count` floats without gaps (oneDNN's fast
+// kernels want that). X is `rows` x n inputs; rounding depends on `rows`.
+absl::Status AccumulateGram(Arithmetic arithmetic, const void* inputs,
+                            int64_t rows, int64_t n, int64_t first,
+                            int64_t count, float* strip);
 
 }  // namespace evopress::worker
 

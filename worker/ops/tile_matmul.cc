@@ -9,17 +9,23 @@ namespace evopress::worker {
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kOutputs = 32;                 // of a strip of weights
 constexpr int64_t kTile = kLanes * kTileInputs;  // elements
 constexpr int64_t kStep = 2 * kTile;             // of a strip, by 32 inputs
+constexpr int64_t kRows = 2 * kLanes;            // of a panel, at a time
+// What each row of blocks fetches of the strip ahead, by 32 inputs.
+constexpr int64_t kLine = 32;
+constexpr int64_t kShare = kStep / (kPanelRows / kRows);
+static_assert(kShare % kLine == 0);
 // Inputs whose part of a strip stays in the first cache (40 KiB).
 constexpr int64_t kMostSteps = 20;
 
 int64_t Least(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t Strips(int64_t rows) { return (rows + kOutputs - 1) / kOutputs; }
+int64_t Strips(int64_t rows) {
+  return (rows + kTileOutputs - 1) / kTileOutputs;
+}
 
-// c[32][32] (+)= a[32][32 * steps] b. Fetches `ahead` meanwhile, which is as
-// long as a quarter of b.
+// c[32][32] (+)= a[32][32 * steps] b. Fetches `ahead` meanwhile, kShare
+// elements a step.
 void MultiplyBlock(const Bf16* a, int64_t lda_bytes, const Bf16* b,
                    int64_t steps, const Bf16* ahead, bool accumulate, float* c,
                    int64_t ldc_bytes) {
@@ -41,10 +47,10 @@ void MultiplyBlock(const Bf16* a, int64_t lda_bytes, const Bf16* b,
     _tile_loadd(4, a, lda_bytes);
     _tile_loadd(7, b + kTile, 64);
     _tile_loadd(5, a_low + s * kTileInputs, lda_bytes);
-    for (int64_t line = 0; line < kStep / 4; line += 32) {
+    for (int64_t line = 0; line < kShare; line += kLine) {
       _mm_prefetch(reinterpret_cast<const char*>(ahead + line), _MM_HINT_T1);
     }
-    ahead += kStep / 4;
+    ahead += kShare;
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
@@ -61,13 +67,14 @@ void MultiplyBlock(const Bf16* a, int64_t lda_bytes, const Bf16* b,
 }  // namespace
 
 int64_t TilePackedSize(int64_t rows, int64_t cols) {
-  return Strips(rows) * kOutputs * cols;
+  return Strips(rows) * kTileOutputs * cols;
 }
 
 void PackTiles(const float* weight, int64_t rows, int64_t cols, Bf16* out) {
-  for (int64_t first = 0; first < Strips(rows) * kOutputs; first += kOutputs) {
+  for (int64_t first = 0; first < Strips(rows) * kTileOutputs;
+       first += kTileOutputs) {
     for (int64_t c = 0; c < cols; c += kTileInputs) {
-      for (int64_t r = first; r < first + kOutputs; r += kLanes) {
+      for (int64_t r = first; r < first + kTileOutputs; r += kLanes) {
         __m512i pairs[kLanes];
         for (int64_t i = 0; i < kLanes; ++i) {
           const float* const x = weight + (r + i) * cols + c;
@@ -84,38 +91,35 @@ void PackTiles(const float* weight, int64_t rows, int64_t cols, Bf16* out) {
   }
 }
 
-void MultiplyTiles(const Bf16* input, const Bf16* packed, int64_t rows,
-                   int64_t cols, float* output) {
-  static_assert(kPanelRows == 4 * 32,
-                "a quarter of a block is fetched by each");
+void MultiplyTiles(const Bf16* input, const Bf16* packed, int64_t first,
+                   int64_t count, int64_t cols, float* output) {
   const TileSession session(true);
   const int64_t steps = cols / kTileInputs;
   const int64_t blocks = (steps + kMostSteps - 1) / kMostSteps;
   const int64_t block_steps = (steps + blocks - 1) / blocks;
-  const int64_t strips = Strips(rows);
-  for (int64_t strip = 0; strip < strips; ++strip) {
-    const bool whole = (strip + 1) * kOutputs <= rows;
-    alignas(64) float rest[kPanelRows * kOutputs];
-    float* const to = whole ? output + strip * kOutputs : rest;
-    const int64_t stride = whole ? rows : kOutputs;
-    for (int64_t first = 0; first < steps; first += block_steps) {
-      const int64_t count = Least(block_steps, steps - first);
-      const Bf16* const b = packed + (strip * steps + first) * kStep;
-      // The end of the weights is followed by nothing: fetch them once more.
-      const bool last = strip + 1 == strips && first + count == steps;
-      const Bf16* const ahead = last ? b : b + count * kStep;
-      for (int64_t quarter = 0; quarter < 4; ++quarter) {
-        const int64_t row = quarter * 32;
-        MultiplyBlock(input + row * cols + first * kTileInputs,
-                      cols * sizeof(Bf16), b, count,
-                      ahead + quarter * count * (kStep / 4), first > 0,
+  packed += first * cols;
+  for (int64_t at = 0; at < count; at += kTileOutputs) {
+    const bool whole = at + kTileOutputs <= count;
+    alignas(64) float rest[kPanelRows * kTileOutputs];
+    float* const to = whole ? output + at : rest;
+    const int64_t stride = whole ? count : kTileOutputs;
+    for (int64_t step = 0; step < steps; step += block_steps) {
+      const int64_t length = Least(block_steps, steps - step);
+      const Bf16* const b = packed + at * cols + step * kStep;
+      // Nothing may follow the last weights: fetch them once more.
+      const bool last = at + kTileOutputs >= count && step + length == steps;
+      const Bf16* const ahead = last ? b : b + length * kStep;
+      for (int64_t row = 0; row < kPanelRows; row += kRows) {
+        MultiplyBlock(input + row * cols + step * kTileInputs,
+                      cols * sizeof(Bf16), b, length,
+                      ahead + row / kRows * length * kShare, step > 0,
                       to + row * stride, stride * sizeof(float));
       }
     }
     if (whole) continue;
     for (int64_t r = 0; r < kPanelRows; ++r) {
-      std::memcpy(output + r * rows + strip * kOutputs, rest + r * kOutputs,
-                  (rows - strip * kOutputs) * sizeof(float));
+      std::memcpy(output + r * count + at, rest + r * kTileOutputs,
+                  (count - at) * sizeof(float));
     }
   }
 }

@@ -17,6 +17,9 @@ namespace evopress::worker {
 // Input dimensions are multiples of this.
 inline constexpr int64_t kTileInputs = 32;
 
+// Outputs of a strip of packed weights.
+inline constexpr int64_t kTileOutputs = 32;
+
 // Elements of a packed weight of rows x cols: 32 outputs at a time, of them 32
 // inputs at a time as two tiles, each of 16 pairs of inputs by 16 outputs.
 int64_t TilePackedSize(int64_t rows, int64_t cols);
@@ -25,9 +28,11 @@ int64_t TilePackedSize(int64_t rows, int64_t cols);
 // REQUIRES, as below: UsesTiles(); cols a multiple of kTileInputs.
 void PackTiles(const float* weight, int64_t rows, int64_t cols, Bf16* out);
 
-// input: kPanelRows x cols; output: kPanelRows x rows; row-major, without gaps.
-void MultiplyTiles(const Bf16* input, const Bf16* packed, int64_t rows,
-                   int64_t cols, float* output);
+// Outputs first … first+count of them, `first` a multiple of kTileOutputs.
+// input: kPanelRows x cols; output: kPanelRows x count; row-major, without
+// gaps.
+void MultiplyTiles(const Bf16* input, const Bf16* packed, int64_t first,
+                   int64_t count, int64_t cols, float* output);
 
 }  // namespace evopress::worker
 
