@@ -168,8 +168,7 @@ class PolicyGradient : public StepwiseStrategy {
     policy_ = ProjectOntoShares(space(), shares_, std::move(policy_));
   }
 
-  // Roundings that break a budget which the knapsack does not know are left
-  // out.
+  // A rounding is left out if none is found that meets all budgets.
   Step Compare() {
     std::vector<Assignment> contenders;
     const auto learned = RoundPolicy(space(), policy_);
