@@ -21,12 +21,13 @@ from tests.bench.engine_vs_torch import BUILD
 # What a sampled function works for, by the first pattern found in its name.
 # oneDNN writes its kernels at run time; perf shows them by the map it leaves.
 PARTS = (
-    ("matrix products", r"jit_|brgemm|dnnl|perf-\d+\.map|PackedMatrix|JIT"),
-    ("attention", r"Attend|AttentionBuffers|Tile<"),
-    ("loss", r"LossHead|Divergence|TopK|LogSum|Nll"),
+    ("attention", r"Attend|Attention|OnTiles|OnVectors|MultiplyRows|Softmax|Pack(Keys|Values)"
+                  r"|PackQueries"),
+    ("matrix products", r"jit_|brgemm|dnnl|perf-\d+\.map|PackedMatrix|JIT|MultiplyTiles"),
+    ("loss", r"LossHead|Divergence|TopK|LogSum|Nll|SumExp|MaxOf|ExpOperands|\w+Difference"),
     ("unpacking levels", r"WeightCache|Unpack|Dequantize|PackedWeight|quant::"),
     ("norms, rotary, activation, residual",
-     r"Norm|Rope|Activat|Gated|Residual|AddBias|Silu|Gelu|BlockRunner"),
+     r"Norm|Squares|Rope|Gate|AddTo|BlockRunner"),
     ("threads", r"tbb|sched|futex|syscall|pthread"),
 )
 SEPARATOR = "|"
