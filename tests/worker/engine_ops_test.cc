@@ -110,8 +110,8 @@ TEST(Kernels, GateByTheirFormulas) {
   for (const Arithmetic a : Arithmetics()) {
     std::vector<uint8_t> silu(kCount * ElementBytes(a)), gelu(silu);
     const Kernels& kernels = KernelsFor(a);
-    kernels.gate(Activation::kSilu, gate.data(), up.data(), /*rows=*/1,
-                 kCount, kCount, silu.data());
+    kernels.gate(Activation::kSilu, gate.data(), up.data(), /*rows=*/1, kCount,
+                 kCount, silu.data());
     kernels.gate(Activation::kGeluTanh, gate.data(), up.data(), 1, kCount,
                  kCount, gelu.data());
     const double share = a == Arithmetic::kF32 ? 1e-5 : 4e-3;  // one rounding
