@@ -8,10 +8,9 @@
 
 namespace evopress::quant {
 
-// Sum over the rows d of a panel (see grid.h) of d H d^T: products of blocks in
-// float32, their sums in float64; with no Gram, H = I. Reads the lower triangle
-// of the Gram only. `columns` equals gram->n. Thread-safe; the bits depend on
-// the arguments only.
+// Sum over the rows d of a panel (see grid.h) of d H d^T, all in float64; with
+// no Gram, H = I. Reads the lower triangle of the Gram only. `columns` equals
+// gram->n. Thread-safe; the bits depend on the arguments only.
 double PanelEnergy(const float* panel, int64_t columns, const Gram* gram);
 
 }  // namespace evopress::quant

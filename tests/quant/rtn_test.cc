@@ -73,7 +73,7 @@ TEST(Rtn, TheRelativeErrorIsThatOfThePackedWeight) {
     for (const CompressedLayer& level : *made) {
       const double want =
           ErrorOf(level.weight, context, gram) / EnergyOf(context, gram);
-      EXPECT_NEAR(level.relative_error, want, 1e-6 * want);
+      EXPECT_NEAR(level.relative_error, want, 1e-9 * want);
     }
   }
 }
