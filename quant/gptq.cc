@@ -182,15 +182,6 @@ std::vector<float> Importance(const GramFactor& factor,
   return importance;
 }
 
-// H = I: no column learns from another.
-Gram Identity(int64_t n) {
-  Gram gram;
-  gram.n = n;
-  gram.values.assign(n * n, 0.0f);
-  for (int64_t i = 0; i < n; ++i) gram.values[i * n + i] = 1.0f;
-  return gram;
-}
-
 absl::Status Named(const LayerContext& layer, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("layer ", layer.name, ": ",
                                                   status.message()));

@@ -139,6 +139,14 @@ bool IsZero(const Gram& gram) {
   return std::find(dead.begin(), dead.end(), false) == dead.end();
 }
 
+Gram Identity(int64_t n) {
+  Gram gram;
+  gram.n = n;
+  gram.values.assign(n * n, 0.0f);
+  for (int64_t i = 0; i < n; ++i) gram.values[i * n + i] = 1.0f;
+  return gram;
+}
+
 absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, bool by_diagonal) {
   GramFactor factor;
   factor.n = gram.n;

@@ -43,6 +43,9 @@ bool IsZero(const Gram& gram);
 // not depend on the number of threads. REQUIRES: finite values, !IsZero.
 absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, bool by_diagonal);
 
+// H = I: no column learns from another.
+Gram Identity(int64_t n);
+
 }  // namespace evopress::quant
 
 #endif  // EVOPRESS_QUANT_GRAM_FACTOR_H_

@@ -168,15 +168,6 @@ class PanelRun {
   std::vector<float> within_;
 };
 
-// H = I: no column learns from another.
-Gram Identity(int64_t n) {
-  Gram gram;
-  gram.n = n;
-  gram.values.assign(n * n, 0.0f);
-  for (int64_t i = 0; i < n; ++i) gram.values[i * n + i] = 1.0f;
-  return gram;
-}
-
 absl::StatusOr<Inputs> MakeInputs(const LayerContext& layer) {
   const Gram* useful = UsefulGram(layer);
   const Gram identity = useful == nullptr ? Identity(layer.shape.cols) : Gram();

@@ -11,7 +11,6 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "oneapi/tbb/cache_aligned_allocator.h"
 #include "oneapi/tbb/enumerable_thread_specific.h"
 #include "worker/architecture.h"
 #include "worker/model.h"
@@ -22,9 +21,6 @@
 #include "worker/thread_arena.h"
 
 namespace evopress::worker {
-
-template <typename T>
-using AlignedVector = std::vector<T, tbb::cache_aligned_allocator<T>>;
 
 // Rounds a number of tokens up to whole panels.
 inline int64_t PaddedRows(int64_t tokens) {

@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "oneapi/dnnl/dnnl.hpp"
-#include "oneapi/tbb/cache_aligned_allocator.h"
 #include "worker/ops/tile_matmul.h"
 
 namespace evopress::worker {
@@ -16,9 +15,6 @@ namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
-
-template <typename T>
-using AlignedVector = std::vector<T, tbb::cache_aligned_allocator<T>>;
 
 // Leaked on purpose: threads may still hold primitives at exit.
 const dnnl::engine& Engine() {

@@ -10,13 +10,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "oneapi/tbb/cache_aligned_allocator.h"
 #include "worker/ops/arithmetic.h"
 
 namespace evopress::worker {
+
+template <typename T>
+using AlignedVector = std::vector<T, tbb::cache_aligned_allocator<T>>;
 
 // A weight matrix in the layout that the kernels like best. Immutable and
 // thread-safe.
