@@ -237,9 +237,13 @@ absl::StatusOr<std::vector<CompressedLayer>> CompressPanels(
     std::vector<PanelGrid> grids(packed.groups());
     PanelBuffer values(panel_size);
     const QuantizedPanel out = {codes.data(), values.data(), grids.data()};
-    quantize(level, weight.data(), out);
+    const std::optional<double> error = quantize(level, weight.data(), out);
     const size_t slot = level * panels + panel;
     overflow[slot] = !StorePanel(out, panel, shape, &packed);
+    if (error.has_value()) {
+      errors[slot] = *error;
+      return;
+    }
     for (int64_t k = 0; k < panel_size; ++k) {
       values.data()[k] -= weight.data()[k];
     }

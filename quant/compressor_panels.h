@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,10 +41,12 @@ struct QuantizedPanel {
   PanelGrid* grids = nullptr;  // one per group
 };
 
-// Quantizes one panel at levels[level]. Called from many threads at once; must
-// depend on its arguments only.
-using QuantizePanel = std::function<void(size_t level, const float* panel,
-                                         const QuantizedPanel& out)>;
+// Quantizes one panel at levels[level]. Returns tr(D H D^T), D the change of
+// the panel and H the layer's useful Gram, if that falls out of the method;
+// else it is computed. Called from many threads at once; must depend on its
+// arguments only.
+using QuantizePanel = std::function<std::optional<double>(
+    size_t level, const float* panel, const QuantizedPanel& out)>;
 
 int64_t PanelCount(const WeightShape& shape);
 

@@ -52,6 +52,14 @@ void Compensate(const float* v, const float* errors, int64_t count,
   for (int i = 0; i < kVectors; ++i) _mm256_store_ps(column + 8 * i, sum[i]);
 }
 
+double Sum(__m256 lanes) {
+  alignas(32) float values[8];
+  _mm256_store_ps(values, lanes);
+  double sum = 0;
+  for (const float value : values) sum += value;
+  return sum;
+}
+
 // Batches begin where groups begin, so that every group starts from weights
 // that carry the compensation of all batches before.
 int64_t BatchEnd(const Plan& plan, int64_t begin, int64_t cols) {
@@ -70,6 +78,7 @@ class PanelRun {
       : plan_(plan),
         cols_(plan.factor->n),
         out_(out),
+        panel_(panel),
         work_(cols_ * kPanelRows),
         errors_(kBatch * kPanelRows) {
     for (int64_t c = 0; c < cols_; ++c) {
@@ -84,13 +93,18 @@ class PanelRun {
     if (plan_.static_groups) FitAllGrids();
   }
 
-  void Run() {
+  // tr(D H D^T) of the panel's change D. With V V^T = (H / mean + damping)^-1
+  // and E the errors over their pivots, D = E V^-1 up to its sign, so that
+  // tr(D (H / mean + damping) D^T) = |E|^2.
+  double Run() {
     for (int64_t begin = 0; begin < cols_;) {
       const int64_t end = BatchEnd(plan_, begin, cols_);
       QuantizeBatch(begin, end);
       CompensateRest(begin, end);
       begin = end;
     }
+    return plan_.factor->mean *
+           (squared_errors_ - plan_.factor->damping * squared_changes_);
   }
 
  private:
@@ -147,11 +161,21 @@ class PanelRun {
                    out_.codes + column * kPanelRows, values);
     const __m256 pivot = _mm256_broadcast_ss(FactorRow(c) + c);
     float* error = errors_.data() + (c - batch) * kPanelRows;
+    const float* original = panel_ + column * kPanelRows;
+    __m256 squared_error = _mm256_setzero_ps();
+    __m256 squared_change = _mm256_setzero_ps();
     for (int64_t i = 0; i < kPanelRows; i += 8) {
-      const __m256 lost = _mm256_sub_ps(_mm256_load_ps(Column(c) + i),
-                                        _mm256_load_ps(values + i));
-      _mm256_store_ps(error + i, _mm256_div_ps(lost, pivot));
+      const __m256 value = _mm256_load_ps(values + i);
+      const __m256 lost = _mm256_sub_ps(_mm256_load_ps(Column(c) + i), value);
+      const __m256 e = _mm256_div_ps(lost, pivot);
+      _mm256_store_ps(error + i, e);
+      squared_error = _mm256_fmadd_ps(e, e, squared_error);
+      const __m256 change = _mm256_sub_ps(_mm256_load_ps(original + i), value);
+      squared_change = _mm256_fmadd_ps(change, change, squared_change);
     }
+    if (plan_.dead[column]) return;
+    squared_errors_ += Sum(squared_error);
+    squared_changes_ += Sum(squared_change);
   }
 
   void CompensateRest(int64_t begin, int64_t end) {
@@ -166,8 +190,11 @@ class PanelRun {
   const Plan& plan_;
   const int64_t cols_;
   const QuantizedPanel& out_;
+  const float* const panel_;  // columns in the layer's order
   PanelBuffer work_;
   PanelBuffer errors_;
+  double squared_errors_ = 0;   // of live columns
+  double squared_changes_ = 0;  // likewise
 };
 
 // 1 / V[c][c]^2 by column of the layer; a dead column does not count.
@@ -220,11 +247,12 @@ absl::StatusOr<std::vector<CompressedLayer>> GptqCompressor::Compress(
              GridOptions{level.bits, level.symmetric, level.scale_search},
              GroupSize(layer.shape, level), level.act_order});
   }
-  absl::StatusOr<std::vector<CompressedLayer>> layers = CompressPanels(
-      layer, levels,
-      [&](size_t l, const float* panel, const QuantizedPanel& out) {
-        PanelRun(plans[l], panel, out).Run();
-      });
+  absl::StatusOr<std::vector<CompressedLayer>> layers =
+      CompressPanels(layer, levels,
+                     [&](size_t l, const float* panel,
+                         const QuantizedPanel& out) -> std::optional<double> {
+                       return PanelRun(plans[l], panel, out).Run();
+                     });
   if (!layers.ok()) return layers.status();
   for (size_t l = 0; l < levels.size(); ++l) {
     (*layers)[l].damping = plans[l].factor->damping;

@@ -45,19 +45,22 @@ std::vector<int64_t> OrderOf(const Gram& gram, bool by_diagonal) {
   return order;
 }
 
-// The lower triangle of J (H + damping) J over the mean diagonal.
-Matrix ReversedGram(const Gram& gram, const std::vector<int64_t>& order,
-                    double damping) {
-  const int64_t n = gram.n;
-  const std::vector<bool> dead = DeadInputs(gram);
+double MeanOfLiveDiagonal(const Gram& gram) {
   double sum = 0;
   int64_t live = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    if (dead[i]) continue;
-    sum += LowerValue(gram, i, i);
-    ++live;
+  for (int64_t i = 0; i < gram.n; ++i) {
+    const double value = LowerValue(gram, i, i);
+    sum += value;
+    live += value != 0;
   }
-  const double mean = sum / static_cast<double>(live);
+  return sum / static_cast<double>(live);
+}
+
+// The lower triangle of J (H / mean + damping) J.
+Matrix ReversedGram(const Gram& gram, const std::vector<int64_t>& order,
+                    double mean, double damping) {
+  const int64_t n = gram.n;
+  const std::vector<bool> dead = DeadInputs(gram);
   Matrix h(n, n);
   tbb::parallel_for(int64_t{0}, n, [&](int64_t c) {
     const int64_t input_c = order[n - 1 - c];
@@ -151,10 +154,11 @@ absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, bool by_diagonal) {
   GramFactor factor;
   factor.n = gram.n;
   factor.order = OrderOf(gram, by_diagonal);
+  factor.mean = MeanOfLiveDiagonal(gram);
   const int64_t n = gram.n;
   for (double damping = kFirstDamping; damping <= kMaxDamping * 1.001;
        damping *= 10) {
-    Matrix h = ReversedGram(gram, factor.order, damping);
+    Matrix h = ReversedGram(gram, factor.order, factor.mean, damping);
     if (!CholeskyInPlace(&h)) continue;
     const Matrix inverse = InvertLower(h);
     if (!inverse.allFinite()) continue;

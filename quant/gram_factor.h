@@ -28,6 +28,7 @@ struct GramFactor {
   std::vector<float> v;        // row-major n x n, zero above the diagonal
   std::vector<int64_t> order;  // a permutation of 0…n-1
   double damping = 0;          // share of the mean diagonal
+  double mean = 0;             // of the diagonal of H, live inputs only
 };
 
 // Inputs that were never active: diagonal 0. They do not count in the mean.

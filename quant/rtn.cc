@@ -28,7 +28,8 @@ absl::StatusOr<std::vector<CompressedLayer>> RtnCompressor::Compress(
   const std::vector<float> importance = InputPowers(layer);
   return CompressPanels(
       layer, levels,
-      [&](size_t l, const float* panel, const QuantizedPanel& out) {
+      [&](size_t l, const float* panel,
+          const QuantizedPanel& out) -> std::optional<double> {
         const search::LevelName& level = levels[l];
         const GridOptions options = {level.bits, level.symmetric,
                                      level.scale_search};
@@ -43,6 +44,7 @@ absl::StatusOr<std::vector<CompressedLayer>> RtnCompressor::Compress(
                          out.codes + c * kPanelRows,
                          out.values + c * kPanelRows);
         }
+        return std::nullopt;
       });
 } catch (const std::exception& e) {
   return absl::ResourceExhaustedError(

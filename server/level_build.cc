@@ -86,7 +86,7 @@ KnownBlobs BlobsOf(const v1::BuildResult& result) {
 std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
                     const BlobName& name) {
   const v1::TokenSetRef* const statistics = StatisticsOf(spec);
-  search::CanonicalWriter key("evopress.blob.3");
+  search::CanonicalWriter key("evopress.blob.4");
   key.Text(numeric_class);
   key.Text(spec.model().hash());
   key.Text(statistics == nullptr ? "" : statistics->sha256());

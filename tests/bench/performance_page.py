@@ -77,7 +77,10 @@ def memory(figures):
 
 
 def levels(figures):
-    return f"""2 to 6 bits from 131,072 tokens, once: {figures["seconds"]:.0f} s against {figures["torch_seconds"]:.0f} s in PyTorch, {figures["speedup"]:.2f} ×, with {figures["error_ratio"]:.4f} × its layer errors (geometric mean; at most {figures["worst_error_ratio"]:.3f} ×)."""
+    speedup, errors, plain = figures["speedup"], figures["errors"], figures["plain_errors"]
+    return f"""Levels of 2 to 6 bits in groups of 64 from 131,072 tokens, as a job builds them unless told otherwise (act-order and scale search), against GPTQ in PyTorch (`tests/bench/levels_vs_torch.py`): {statistics.median(speedup):.2f} [{min(speedup):.2f}, {max(speedup):.2f}] × on the model's first blocks, in turns; all of the model, once: {figures["whole_seconds"]:.0f} s against {figures["whole_torch_seconds"]:.0f} s.
+
+Layer errors are {errors["mean"]:.3f} × PyTorch's (geometric mean; at most {errors["worst"]:.3f} ×; above it in {errors["worse"]} of {errors["of"]} levels). The published algorithm alone, without the two refinements, gives {plain["mean"]:.4f} × (at most {plain["worst"]:.3f} ×): the same but for which way single roundings fall."""
 
 
 def growth(rows):

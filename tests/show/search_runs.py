@@ -1,0 +1,141 @@
+"""Searches on one level store, and the file that keeps what long ones found.
+
+    python -m tests.show.search_runs NAME...   runs searches and keeps them
+    python -m tests.show.search_runs --list    names, kept or not
+
+A run's name tells its strategy, target, group rule and seed, for example
+`evopress-3-size-1`. What is kept of it (search_runs.json): the flags, the
+history's hash and the winner's, tokens, the held-out KL by domain and that of
+the uniform assignment beside it, and the same after fewer tokens. Held-out
+tokens are on no ledger.
+"""
+import hashlib
+import json
+import pathlib
+import statistics
+import sys
+
+from tests.show.harness import ROOT, Data, read_texts
+from tests.show.service import evopress
+
+KEPT = pathlib.Path(__file__).with_name("search_runs.json")
+DOMAINS = ("wiki", "code", "c4")
+HELD_OUT_TOKENS = 16384
+# The faithful strategy at 30 x 32; the long one has 150 generations.
+EVOPRESS = ["--offspring", 32, "--survivors", "8,2,1", "--tokens", "1024,2048,8192"]
+MARKS = (100_000, 200_000, 430_000, 800_000, 1_400_000)
+
+
+def split(data, name, share=0.75):
+    """The first `share` of a text and the rest, as two files."""
+    paths = [data.work / f"{name}-{part}.txt" for part in ("calibration", "held-out")]
+    if not all(path.exists() for path in paths):
+        lines = data.text(name).read_text().splitlines(keepends=True)
+        cut = int(share * len(lines))
+        for path, part in zip(paths, (lines[:cut], lines[cut:])):
+            path.write_text("".join(part))
+    return paths
+
+
+def held_out(data):
+    flags = ["--held-out-tokens", HELD_OUT_TOKENS]
+    for name in DOMAINS:
+        flags += ["--held-out", f"{name}={split(data, name)[1]}"]
+    return flags
+
+
+def search(data, *flags, seed=None, calibration=None):
+    """A search on the store that all runs share; calibrates on c4 alone unless
+    told otherwise. Returns the job with its results."""
+    seed = data.seed if seed is None else seed
+    name = hashlib.sha256(repr((flags, seed)).encode()).hexdigest()[:12]
+    calibration = calibration or ["--text", split(data, "c4")[0]]
+    return evopress("search", data.model, *calibration, *held_out(data), "--seed", seed,
+                    "--data", data.work / "store", "--out", data.work / "out" / name,
+                    "--force", *flags)
+
+
+def row(job, name="winner"):
+    return next(r for r in job["results"]["rows"] if r["name"].startswith(name))
+
+
+def kl(entry):
+    """Held-out KL by domain of a row of results."""
+    return {domain["domain"]: domain["kl"]["mean"] for domain in entry["held_out"]}
+
+
+def mean(by_domain):
+    return statistics.fmean(by_domain.values())
+
+
+def figures(job):
+    winner = row(job)
+    return {"tokens": job["search_tokens"], "history": job["history_hash"],
+            "winner": hashlib.sha256(json.dumps(winner["costs"], sort_keys=True).encode()
+                                     ).hexdigest() if "levels" not in winner else winner["levels"],
+            "fitness": winner["fitness"], "kl": kl(winner), "costs": winner["costs"]}
+
+
+def flags_of(name):
+    """`STRATEGY-TARGET-GROUP-SEED`, STRATEGY evopress, evopress150 or guided;
+    guided430 is guided with at most 430,000 tokens."""
+    strategy, target, group, seed = name.split("-")
+    flags = ["--target-bits", target, "--group", group]
+    if strategy.startswith("evopress"):
+        flags += ["--strategy", "evopress", "--generations",
+                  strategy.removeprefix("evopress") or 30, *EVOPRESS]
+    else:
+        flags += ["--strategy", "guided"]
+        if thousands := strategy.removeprefix("guided"):
+            flags += ["--max-tokens", int(thousands) * 1000]
+    return flags, int(seed)
+
+
+def run(data, name, marks=MARKS):
+    flags, seed = flags_of(name)
+    job = search(data, *flags, seed=seed)
+    found = {"flags": [str(f) for f in flags], "seed": seed,
+             "numeric_class": job["numeric_class"], "model": job["model_hash"],
+             **figures(job), "uniform": kl(row(job, "uniform")), "curve": []}
+    for mark in marks:
+        if mark < found["tokens"] and "--max-tokens" not in flags:
+            less = search(data, *flags, "--max-tokens", mark, seed=seed)
+            found["curve"].append([less["search_tokens"], mean(kl(row(less)))])
+    found["curve"].append([found["tokens"], mean(found["kl"])])
+    return found
+
+
+def kept():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
+
+
+def keep(name, found):
+    runs = kept() | {name: found}
+    KEPT.write_text(json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
+
+
+def default_data():
+    cache = ROOT / ".cache"
+    work = cache / "show" / "search"
+    work.mkdir(parents=True, exist_ok=True)
+    return Data(next((cache / "model").glob("*.gguf")).resolve(), read_texts(cache / "text"),
+                1, work)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    if sys.argv[1] == "--list":
+        for name, found in kept().items():
+            print(name, found["tokens"], f"{mean(found['kl']):.4f}")
+        return
+    data = default_data()
+    for name in sys.argv[1:]:
+        if name in kept():
+            continue
+        keep(name, run(data, name))
+        print(name, mean(kept()[name]["kl"]), kept()[name]["tokens"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
