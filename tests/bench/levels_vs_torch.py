@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from tests.bench.engine_vs_torch import BUILD
-from tests.bench.first_blocks import first_blocks
+from tests.bench.model_blocks import first_blocks
 from tests.bench.torch_peer import load
 
 BITS = range(2, 7)

@@ -37,6 +37,12 @@ def split(data, name, share=0.75):
     return paths
 
 
+def identity(data):
+    """What a run depends on beside its flags: hashes of the model and the texts."""
+    files = [data.model] + [path for name in DOMAINS for path in split(data, name)]
+    return [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files]
+
+
 def held_out(data):
     flags = ["--held-out-tokens", HELD_OUT_TOKENS]
     for name in DOMAINS:
@@ -50,9 +56,11 @@ def search(data, *flags, seed=None, calibration=None):
     seed = data.seed if seed is None else seed
     name = hashlib.sha256(repr((flags, seed)).encode()).hexdigest()[:12]
     calibration = calibration or ["--text", split(data, "c4")[0]]
-    return evopress("search", data.model, *calibration, *held_out(data), "--seed", seed,
-                    "--data", data.work / "store", "--out", data.work / "out" / name,
-                    "--force", *flags)
+    out = data.work / "out" / name
+    job = evopress("search", data.model, *calibration, *held_out(data), "--seed", seed,
+                   "--data", data.work / "store", "--out", out, "--force", *flags)
+    job["winner"] = json.loads((out / "recipe.json").read_text())["assignment_hash"]
+    return job
 
 
 def row(job, name="winner"):
@@ -71,9 +79,8 @@ def mean(by_domain):
 def figures(job):
     winner = row(job)
     return {"tokens": job["search_tokens"], "history": job["history_hash"],
-            "winner": hashlib.sha256(json.dumps(winner["costs"], sort_keys=True).encode()
-                                     ).hexdigest() if "levels" not in winner else winner["levels"],
-            "fitness": winner["fitness"], "kl": kl(winner), "costs": winner["costs"]}
+            "winner": job["winner"], "fitness": winner["fitness"], "kl": kl(winner),
+            "costs": winner["costs"]}
 
 
 def flags_of(name):
@@ -95,7 +102,7 @@ def run(data, name, marks=MARKS):
     flags, seed = flags_of(name)
     job = search(data, *flags, seed=seed)
     found = {"flags": [str(f) for f in flags], "seed": seed,
-             "numeric_class": job["numeric_class"], "model": job["model_hash"],
+             "numeric_class": job["numeric_class"], "data": identity(data),
              **figures(job), "uniform": kl(row(job, "uniform")), "curve": []}
     for mark in marks:
         if mark < found["tokens"] and "--max-tokens" not in flags:
