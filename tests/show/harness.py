@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+import json
 import os
 import pathlib
 import sys
@@ -51,6 +52,14 @@ def read_texts(place):
     return {p.stem: p for p in found}
 
 
+def remember(work, name, title, outcomes):
+    """Keeps the last outcomes of every promise, for pages made of them."""
+    path = work / "outcomes.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[name] = {"title": title, "outcomes": [dataclasses.asdict(o) for o in outcomes]}
+    path.write_text(json.dumps(known, indent=1))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/show.sh")
     parser.add_argument("area", help="which promises: main, engine")
@@ -89,6 +98,7 @@ def main():
         if isinstance(outcomes, Outcome):
             outcomes = [outcomes]
         title = " ".join((promise.__doc__ or promise.__name__).split())
+        remember(work, promise.__name__, title, outcomes)
         for outcome in outcomes:
             word = "ok" if outcome.holds else "FALLS SHORT"
             short += not outcome.holds
