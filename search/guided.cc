@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -14,77 +11,19 @@
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
 #include "search/effect_model.h"
-#include "search/grouping.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
+#include "search/probes.h"
 #include "search/proposals.h"
-#include "search/rng.h"
+#include "search/race_samples.h"
 #include "search/uniform.h"
-#include "search/weighted_dp.h"
 
 namespace evopress::search {
 namespace {
 
-// Of a race, this share goes on to the next set of samples, and at least two.
-constexpr size_t kRaceShare = 4;
-// Units of a type that are probed together: one in so many.
-constexpr size_t kTypeShare = 4;
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
-// Slots of the generator that no candidate has.
-constexpr uint32_t kPoolSlot = 0xFFFFFFFE;
-
 enum class Phase { kAnchors, kScan, kTypes, kRace, kDecision };
-
-size_t GoOn(size_t contestants) {
-  return std::min(
-      contestants,
-      std::max<size_t>(2, (contestants + kRaceShare - 1) / kRaceShare));
-}
-
-int64_t CountProbes(const SearchSpace& space) {
-  return std::count_if(space.units.begin(), space.units.end(),
-                       [](const Unit& unit) { return unit.menu.size() > 1; });
-}
-
-std::vector<std::vector<size_t>> UnitsByType(const SearchSpace& space) {
-  std::map<std::string, std::vector<size_t>> types;
-  for (size_t u = 0; u < space.units.size(); ++u) {
-    if (space.units[u].menu.size() < 2) continue;
-    types[RoleName(space.units[u].name)].push_back(u);
-  }
-  std::vector<std::vector<size_t>> units;
-  for (auto& [type, members] : types) units.push_back(std::move(members));
-  return units;
-}
-
-// Samples that one race asks for at most.
-int64_t RaceSamples(const GuidedOptions& options) {
-  size_t contestants = static_cast<size_t>(options.candidates);
-  int64_t asked = options.samples.back();  // the incumbent's
-  int64_t before = 0;
-  for (int32_t samples : options.samples) {
-    asked += static_cast<int64_t>(contestants) * (samples - before);
-    contestants = GoOn(contestants);
-    before = samples;
-  }
-  return asked;
-}
-
-constexpr int64_t kMostAnchors = 3;
-
-int64_t DecisionSamples(const GuidedOptions& options) {
-  return (kMostAnchors + 1) * options.decision_samples;
-}
-
-// Samples asked before the first race, and by the decision.
-int64_t FixedSamples(const StrategyInput& input, const GuidedOptions& options) {
-  return (kMostAnchors - 1) * options.samples.back() +
-         (CountProbes(input.space) + 1) * options.samples.front() +
-         static_cast<int64_t>(2 * UnitsByType(input.space).size()) *
-             options.samples[options.samples.size() / 2] +
-         DecisionSamples(options);
-}
 
 class Guided : public StepwiseStrategy {
  public:
@@ -92,15 +31,12 @@ class Guided : public StepwiseStrategy {
          StrategyIdentity identity)
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
-        dearest_(Dearest(space())) {
-    PlanProbes();
-    Rng rng(this->input().seed, 0, kPoolSlot);
-    pool_.resize(static_cast<size_t>(this->input().num_samples));
-    std::iota(pool_.begin(), pool_.end(), 0);
-    rng.Shuffle(pool_);
-    decision_.assign(pool_.end() - options_.decision_samples, pool_.end());
-    pool_.resize(pool_.size() - decision_.size());
-    std::sort(decision_.begin(), decision_.end());
+        dearest_(Dearest(space())),
+        samples_(this->input().num_samples, this->input().seed, options.samples,
+                 options.decision_samples) {
+    for (Assignment& probe : ProbesOfUnits(space())) {
+      pairs_.probes.emplace_back(std::move(probe), dearest_);
+    }
   }
 
  private:
@@ -112,7 +48,7 @@ class Guided : public StepwiseStrategy {
     if (anchors_.empty()) return dp.status();
     incumbent_ = Incumbent{anchors_.front(), std::nullopt};
     phase_ = Phase::kAnchors;
-    return Ask("uniform and dp", anchors_, Chunk(0));
+    return Ask("uniform and dp", anchors_, samples_.Of(0));
   }
 
   absl::StatusOr<Step> Next(const Round& round,
@@ -140,22 +76,6 @@ class Guided : public StepwiseStrategy {
     }
   }
 
-  // The samples of race `race` up to its `rung`, in rising order; of the last
-  // rung by default. Each set contains the one before it.
-  std::vector<int32_t> Chunk(int race, size_t rung) const {
-    std::vector<int32_t> chunk;
-    const size_t first = static_cast<size_t>(race) *
-                         static_cast<size_t>(options_.samples.back());
-    for (size_t i = 0; i < static_cast<size_t>(options_.samples[rung]); ++i) {
-      chunk.push_back(pool_[(first + i) % pool_.size()]);
-    }
-    std::sort(chunk.begin(), chunk.end());
-    return chunk;
-  }
-  std::vector<int32_t> Chunk(int race) const {
-    return Chunk(race, options_.samples.size() - 1);
-  }
-
   // Asks for what is not yet measured; if all is, goes on at once.
   absl::StatusOr<Step> Ask(const std::string& purpose,
                            const std::vector<Assignment>& assignments,
@@ -180,26 +100,14 @@ class Guided : public StepwiseStrategy {
   }
 
   absl::StatusOr<Step> Scan() {
-    const std::vector<int32_t> samples = Chunk(0);
+    const std::vector<int32_t> samples = samples_.Of(0);
     const Assignment best = BestOf(anchors_, samples);
     incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
     pivot_ = best;
     std::vector<Assignment> asked = {dearest_};
     for (const auto& [probe, dearest] : pairs_.probes) asked.push_back(probe);
     phase_ = Phase::kScan;
-    return Ask("effect of each unit alone", asked, Chunk(0, 0));
-  }
-
-  // Every unit alone at the level below the one nearest the target: what is at
-  // stake when it is lowered.
-  void PlanProbes() {
-    const std::vector<uint16_t> targets = ProbeLevels(space());
-    for (size_t u = 0; u < targets.size(); ++u) {
-      if (space().units[u].menu.size() < 2) continue;
-      Assignment probe = dearest_;
-      probe.levels[u] = targets[u] > 0 ? targets[u] - 1 : 0;
-      pairs_.probes.emplace_back(std::move(probe), dearest_);
-    }
+    return Ask("effect of each unit alone", asked, samples_.Of(0, 0));
   }
 
   void CompareAnchors() {
@@ -209,34 +117,19 @@ class Guided : public StepwiseStrategy {
     }
   }
 
-  // What whole types of units do around the pivot: some of each moved one level
-  // down or up together. Single units would drown in the errors of all others.
   absl::StatusOr<Step> ProbeTypes() {
-    std::vector<Assignment> asked;
-    for (const std::vector<size_t>& units : UnitsByType(space())) {
-      for (int step : {-1, 1}) {
-        Assignment probe = pivot_;
-        for (size_t i = units.size() % kTypeShare / 2; i < units.size();
-             i += kTypeShare) {
-          const size_t u = units[i];
-          const int level = probe.levels[u] + step;
-          if (level < 0 || level > dearest_.levels[u]) continue;
-          probe.levels[u] = static_cast<uint16_t>(level);
-        }
-        if (probe != pivot_) asked.push_back(std::move(probe));
-      }
-    }
-    for (const Assignment& probe : asked) {
+    const std::vector<Assignment> probes = ProbesOfTypes(space(), pivot_);
+    for (const Assignment& probe : probes) {
       pairs_.races.emplace_back(probe, pivot_);
     }
     phase_ = Phase::kTypes;
-    return Ask("effect of each type of unit", asked,
-               Chunk(0, options_.samples.size() / 2));
+    return Ask("effect of each type of unit", probes,
+               samples_.Of(0, options_.samples.size() / 2));
   }
 
   absl::StatusOr<Step> NextRace() {
     const int64_t after =
-        asked_samples() + RaceSamples(options_) + DecisionSamples(options_);
+        asked_samples() + SamplesOfRace(options_) + SamplesOfDecision(options_);
     if (race_ >= options_.races || misses_ >= kPatience ||
         (options_.max_samples > 0 && after > options_.max_samples)) {
       return BeginDecision();
@@ -280,13 +173,13 @@ class Guided : public StepwiseStrategy {
     asked.push_back(incumbent_->assignment);
     return Ask(absl::StrCat("race ", race_, ", stage ", rung_ + 1, " of ",
                             options_.samples.size()),
-               asked, Chunk(race_, rung_));
+               asked, samples_.Of(race_, rung_));
   }
 
   absl::StatusOr<Step> EndRung() {
     const Assignment& incumbent = incumbent_->assignment;
-    const std::vector<int32_t> samples = Chunk(race_, rung_);
-    const bool last = rung_ + 1 == options_.samples.size();
+    const std::vector<int32_t> samples = samples_.Of(race_, rung_);
+    const bool last = rung_ == samples_.last_rung();
     std::vector<double> gains;
     for (const Assignment& contestant : contestants_) {
       if (rung_ == 0) pairs_.races.emplace_back(contestant, incumbent);
@@ -320,7 +213,7 @@ class Guided : public StepwiseStrategy {
     if (!IsAnchor(incumbent_->assignment)) {
       asked.push_back(incumbent_->assignment);
     }
-    return Ask("decision on untouched samples", asked, decision_);
+    return Ask("decision on untouched samples", asked, samples_.decision());
   }
 
   bool IsAnchor(const Assignment& assignment) const {
@@ -329,13 +222,14 @@ class Guided : public StepwiseStrategy {
   }
 
   absl::StatusOr<Step> Decide() {
-    const Assignment anchor = BestOf(anchors_, decision_);
+    const Assignment anchor = BestOf(anchors_, samples_.decision());
     const Assignment& found = incumbent_->assignment;
-    const PairedDifference gain = measured_.Compare(found, anchor, decision_);
+    const PairedDifference gain =
+        measured_.Compare(found, anchor, samples_.decision());
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;
-    return Finish(winner, measured_.Mean(winner, decision_));
+    return Finish(winner, measured_.Mean(winner, samples_.decision()));
   }
 
   nlohmann::json SaveState() const override {
@@ -404,8 +298,7 @@ class Guided : public StepwiseStrategy {
 
   const GuidedOptions options_;
   const Assignment dearest_;
-  std::vector<int32_t> pool_;      // samples of races, in drawn order
-  std::vector<int32_t> decision_;  // samples of the decision
+  const RaceSamples samples_;
 
   Phase phase_ = Phase::kAnchors;
   int race_ = 0;  // 1… once races have begun
@@ -420,56 +313,6 @@ class Guided : public StepwiseStrategy {
 };
 
 }  // namespace
-
-absl::Status CheckOptions(const StrategyInput& input,
-                          const GuidedOptions& options) {
-  if (options.races < 1 || options.races > kMaxCandidates) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("races=", options.races, " is not in 1…", kMaxCandidates));
-  }
-  if (options.candidates < 2 || options.candidates > kMaxCandidates) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "candidates=", options.candidates, " is not in 2…", kMaxCandidates));
-  }
-  if (options.samples.empty()) {
-    return absl::InvalidArgumentError("guided needs a stage of samples");
-  }
-  if (options.decision_samples < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("decision_samples=", options.decision_samples,
-                     " must be at least 2, to judge their spread"));
-  }
-  int32_t before = 0;
-  for (size_t i = 0; i < options.samples.size(); ++i) {
-    if (options.samples[i] <= before) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("samples[", i, "]=", options.samples[i],
-                       " must exceed the stage before it, ", before));
-    }
-    before = options.samples[i];
-  }
-  if (int64_t{before} + options.decision_samples > input.num_samples) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("samples[", options.samples.size() - 1, "]=", before,
-                     " and decision_samples=", options.decision_samples,
-                     " together exceed the ", input.num_samples,
-                     " calibration samples; lower them or calibrate on more"));
-  }
-  const int64_t least = FixedSamples(input, options);
-  if (options.max_samples != 0 && options.max_samples < least) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "max_samples=", options.max_samples, " is less than the ", least,
-        " that anchors, one probe a unit and the decision need"));
-  }
-  return absl::OkStatus();
-}
-
-int64_t PlannedSamples(const StrategyInput& input,
-                       const GuidedOptions& options) {
-  const int64_t all = FixedSamples(input, options) +
-                      int64_t{options.races} * RaceSamples(options);
-  return options.max_samples > 0 ? std::min(options.max_samples, all) : all;
-}
 
 std::unique_ptr<Strategy> NewStrategy(StrategyInput input,
                                       const GuidedOptions& options,

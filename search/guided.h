@@ -22,22 +22,14 @@
 #ifndef EVOPRESS_SEARCH_GUIDED_H_
 #define EVOPRESS_SEARCH_GUIDED_H_
 
-#include <cstdint>
 #include <memory>
 
-#include "absl/status/status.h"
+#include "search/guided_plan.h"
 #include "search/stepwise_strategy.h"
 #include "search/strategy_options.h"
 
 namespace evopress::search {
 
-// Races in a row without a better incumbent that end the search.
-inline constexpr int kPatience = 3;
-
-absl::Status CheckOptions(const StrategyInput& input,
-                          const GuidedOptions& options);
-int64_t PlannedSamples(const StrategyInput& input,
-                       const GuidedOptions& options);
 std::unique_ptr<Strategy> NewStrategy(StrategyInput input,
                                       const GuidedOptions& options,
                                       StrategyIdentity identity);
