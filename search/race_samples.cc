@@ -26,10 +26,25 @@ RaceSamples::RaceSamples(int32_t num_samples, uint64_t seed,
 }
 
 std::vector<int32_t> RaceSamples::Of(int race, size_t rung) const {
+  return Take(static_cast<size_t>(race) * static_cast<size_t>(stages_.back()),
+              stages_[rung]);
+}
+
+std::vector<int32_t> RaceSamples::OfStep(int step) const {
+  return Take(static_cast<size_t>(step) * static_cast<size_t>(stages_.front()),
+              stages_.front());
+}
+
+std::vector<int32_t> RaceSamples::Apart(int race) const {
+  return Take(
+      static_cast<size_t>(race + 1) * static_cast<size_t>(stages_.back()) -
+          static_cast<size_t>(stages_.front()),
+      stages_.front());
+}
+
+std::vector<int32_t> RaceSamples::Take(size_t first, int32_t count) const {
   std::vector<int32_t> samples;
-  const size_t first =
-      static_cast<size_t>(race) * static_cast<size_t>(stages_.back());
-  for (size_t i = 0; i < static_cast<size_t>(stages_[rung]); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     samples.push_back(pool_[(first + i) % pool_.size()]);
   }
   std::sort(samples.begin(), samples.end());

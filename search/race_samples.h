@@ -23,10 +23,20 @@ class RaceSamples {
   // Up to the last rung.
   std::vector<int32_t> Of(int race) const { return Of(race, last_rung()); }
 
+  // As many as a race's first stage has, different for every `step`; those of
+  // the first steps lie in Of(0).
+  std::vector<int32_t> OfStep(int step) const;
+  // As many, from the end of a race's: the first stage does not see them unless
+  // it is the last.
+  std::vector<int32_t> Apart(int race) const;
+
   const std::vector<int32_t>& decision() const { return decision_; }
   size_t last_rung() const { return stages_.size() - 1; }
 
  private:
+  // `count` of the pool from place `first` on.
+  std::vector<int32_t> Take(size_t first, int32_t count) const;
+
   std::vector<int32_t> stages_;
   std::vector<int32_t> pool_;  // in drawn order
   std::vector<int32_t> decision_;
