@@ -24,13 +24,6 @@ constexpr double kProbeNoise = 0.5;
 constexpr double kLeastOwn = 0.25;
 constexpr double kMostOwn = 2;
 
-// Standard normal to a few percent, without libm: equal on every machine.
-double Normal(Rng& rng) {
-  double sum = -6;
-  for (int i = 0; i < 12; ++i) sum += rng.Uniform();
-  return sum;
-}
-
 bool Learnable(const PairedDifference& difference) {
   return difference.samples > 0 && std::isfinite(difference.mean);
 }
@@ -94,9 +87,10 @@ void EffectModel::LearnSlopes(const Measured& measured, const Pairs& pairs) {
   std::vector<Probe> probes;
   std::vector<double> effects(types_), errors(types_);
   double all_effects = 0, all_errors = 0;
-  for (const auto& [a, b] : pairs.probes) {
-    const PairedDifference difference = measured.Compare(a, b);
+  for (const auto& [probe, dearest] : pairs.probes) {
+    const PairedDifference difference = measured.Compare(probe, dearest);
     if (!Learnable(difference)) continue;
+    const Assignment a = Fill(probe), b = Fill(dearest);
     const size_t unit = static_cast<size_t>(
         std::mismatch(a.levels.begin(), a.levels.end(), b.levels.begin())
             .first -
@@ -129,9 +123,10 @@ void EffectModel::LearnSlopes(const Measured& measured, const Pairs& pairs) {
     own_ = std::clamp(std::sqrt(stray / squares), kLeastOwn, kMostOwn);
   }
   double measured_sum = 0, expected_sum = 0;
-  for (const auto& [a, b] : pairs.wholes) {
-    const PairedDifference difference = measured.Compare(a, b);
+  for (const auto& [whole, dearest] : pairs.wholes) {
+    const PairedDifference difference = measured.Compare(whole, dearest);
     if (!Learnable(difference)) continue;
+    const Assignment a = Fill(whole), b = Fill(dearest);
     measured_sum += difference.mean;
     for (size_t u = 0; u < a.levels.size(); ++u) {
       expected_sum +=
@@ -191,9 +186,10 @@ void EffectModel::Regress(const Measured& measured, const Pairs& pairs) {
   // difference, as a share of `squares`.
   double variances = 0, shares = 0;
   const auto observe = [&](const Pair& both, bool probe) {
-    const auto& [a, b] = both;
-    const PairedDifference difference = measured.Compare(a, b);
+    const PairedDifference difference =
+        measured.Compare(both.first, both.second);
     if (!Learnable(difference)) return;
+    const Assignment a = Fill(both.first), b = Fill(both.second);
     Observed pair{difference.mean, difference.samples};
     if (probe) pair.difference *= near_;
     Terms terms;
@@ -263,16 +259,24 @@ std::vector<double> EffectModel::Infer(
 
 // Matheron's rule: a draw of the prior, moved by what the pairs would have
 // said about it.
-Prediction EffectModel::Draw(Rng& rng) const {
+std::unique_ptr<Belief> EffectModel::Draw(Rng& rng) const {
   std::vector<double> z(components_);
-  for (double& component : z) component = Normal(rng);
+  for (double& component : z) component = rng.Normal();
   std::vector<double> seen;
   for (size_t i = 0; i < rows_.size(); ++i) {
-    seen.push_back(noise_[i] * Normal(rng) + Dot(rows_[i], z));
+    seen.push_back(noise_[i] * rng.Normal() + Dot(rows_[i], z));
   }
   const std::vector<double> moved = Infer(seen);
   for (size_t c = 0; c < components_; ++c) z[c] += posterior_[c] - moved[c];
-  return Prediction(*this, z);
+  return std::make_unique<Prediction>(*this, z);
+}
+
+std::unique_ptr<Belief> EffectModel::Expected() const {
+  return std::make_unique<Prediction>(*this, posterior_);
+}
+
+Assignment EffectModel::Fill(const Assignment& assignment) const {
+  return FillInactive(space_, assignment, pivot_.levels);
 }
 
 Prediction::Prediction(const EffectModel& model, const std::vector<double>& z)
@@ -296,7 +300,8 @@ double Prediction::PairEffect(size_t u, size_t l, size_t v, size_t k) const {
 }
 
 double Prediction::Total(const Assignment& assignment) const {
-  const std::vector<uint16_t>& levels = assignment.levels;
+  const Assignment filled = model_->Fill(assignment);
+  const std::vector<uint16_t>& levels = filled.levels;
   double total = 0;
   for (size_t u = 0; u < levels.size(); ++u) {
     total += single_[u][levels[u]];

@@ -23,12 +23,16 @@
 // by one factor, which whole assignments measured from the same place tell.
 // What follows for z is linear Gaussian regression.
 //
+// A module is a unit like any other; what lies in a dropped one counts as at
+// the pivot's level, so that dropping it has one effect, whatever it held.
+//
 // Plain double arithmetic in a fixed order: equal input gives equal bits.
 #ifndef EVOPRESS_SEARCH_EFFECT_MODEL_H_
 #define EVOPRESS_SEARCH_EFFECT_MODEL_H_
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,26 +40,20 @@
 #include "search/measured.h"
 #include "search/rng.h"
 #include "search/space.h"
+#include "search/surrogate.h"
 
 namespace evopress::search {
 
-// effects[u][l] for every unit and level.
-using Effects = std::vector<std::vector<double>>;
-
 class EffectModel;
 
-// One belief of a model about all effects. Thread-safe.
-class Prediction {
+// One belief of a model. Totals are against the pivot.
+class Prediction : public Belief {
  public:
-  // Against the pivot.
-  double Total(const Assignment& assignment) const;
-
-  // What changing one unit alone makes of `center`, 0 at its own levels.
-  Effects Around(const Assignment& center) const;
+  Prediction(const EffectModel& model, const std::vector<double>& z);
+  double Total(const Assignment& assignment) const override;
+  Effects Around(const Assignment& center) const override;
 
  private:
-  friend class EffectModel;
-  Prediction(const EffectModel& model, const std::vector<double>& z);
   double PairEffect(size_t u, size_t l, size_t v, size_t k) const;
 
   const EffectModel* model_;
@@ -64,7 +62,7 @@ class Prediction {
 };
 
 // Thread-safe once made; must outlive its predictions.
-class EffectModel {
+class EffectModel : public Surrogate {
  public:
   // Both measured; their difference is what is learnt from.
   using Pair = std::pair<Assignment, Assignment>;
@@ -76,14 +74,15 @@ class EffectModel {
 
   // Pairs that share no sample or are not finite teach nothing. All arguments
   // but `pairs` and `measured` must outlive the model.
-  // REQUIRES: errors[u][l] for every unit and level; `pivot` in the space.
+  // REQUIRES: errors[u][l] for every unit and level; `pivot` in the space, with
+  // a level that is meant for every unit, active or not; canonical pairs.
   EffectModel(const SearchSpace& space, const Effects& errors,
               const Assignment& pivot, const Measured& measured,
               const Pairs& pairs);
 
-  Prediction Expected() const { return Prediction(*this, posterior_); }
+  std::unique_ptr<Belief> Expected() const override;
   // One sample of the posterior.
-  Prediction Draw(Rng& rng) const;
+  std::unique_ptr<Belief> Draw(Rng& rng) const override;
 
  private:
   friend class Prediction;
@@ -91,6 +90,8 @@ class EffectModel {
   using Row = std::vector<std::pair<size_t, double>>;
   using Terms = std::map<size_t, double>;
 
+  // Inactive units at the pivot's levels.
+  Assignment Fill(const Assignment& assignment) const;
   void LearnSlopes(const Measured& measured, const Pairs& pairs);
   void Regress(const Measured& measured, const Pairs& pairs);
   // m[u][l].

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -13,94 +11,62 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
+#include "search/drop_text.h"
 #include "search/effect_model.h"
-#include "search/grouping.h"
+#include "search/greedy.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
+#include "search/merging.h"
+#include "search/module_surrogate.h"
+#include "search/probes.h"
 #include "search/proposals.h"
-#include "search/rng.h"
+#include "search/race_samples.h"
 #include "search/uniform.h"
-#include "search/weighted_dp.h"
 
 namespace evopress::search {
 namespace {
 
-// Of a race, this share goes on to the next set of samples, and at least two.
-constexpr size_t kRaceShare = 4;
-// Units of a type that are probed together: one in so many.
-constexpr size_t kTypeShare = 4;
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
-// Slots of the generator that no candidate has.
-constexpr uint32_t kPoolSlot = 0xFFFFFFFE;
+// What is left to save goes down to this share in every step of the descent.
+constexpr int64_t kLeftParts = 2, kParts = 3;
 
-enum class Phase { kAnchors, kScan, kTypes, kRace, kDecision };
+enum class Phase {
+  kAnchors,
+  kScan,
+  kDescent,
+  kStart,
+  kTypes,
+  kModules,
+  kRace,
+  kMerger,
+  kDecision
+};
 
-size_t GoOn(size_t contestants) {
-  return std::min(
-      contestants,
-      std::max<size_t>(2, (contestants + kRaceShare - 1) / kRaceShare));
-}
-
-int64_t CountProbes(const SearchSpace& space) {
-  return std::count_if(space.units.begin(), space.units.end(),
-                       [](const Unit& unit) { return unit.menu.size() > 1; });
-}
-
-std::vector<std::vector<size_t>> UnitsByType(const SearchSpace& space) {
-  std::map<std::string, std::vector<size_t>> types;
-  for (size_t u = 0; u < space.units.size(); ++u) {
-    if (space.units[u].menu.size() < 2) continue;
-    types[RoleName(space.units[u].name)].push_back(u);
-  }
-  std::vector<std::vector<size_t>> units;
-  for (auto& [type, members] : types) units.push_back(std::move(members));
-  return units;
-}
-
-// Samples that one race asks for at most.
-int64_t RaceSamples(const GuidedOptions& options) {
-  size_t contestants = static_cast<size_t>(options.candidates);
-  int64_t asked = options.samples.back();  // the incumbent's
-  int64_t before = 0;
-  for (int32_t samples : options.samples) {
-    asked += static_cast<int64_t>(contestants) * (samples - before);
-    contestants = GoOn(contestants);
-    before = samples;
-  }
-  return asked;
-}
-
-constexpr int64_t kMostAnchors = 3;
-
-int64_t DecisionSamples(const GuidedOptions& options) {
-  return (kMostAnchors + 1) * options.decision_samples;
-}
-
-// Samples asked before the first race, and by the decision.
-int64_t FixedSamples(const StrategyInput& input, const GuidedOptions& options) {
-  return (kMostAnchors - 1) * options.samples.back() +
-         (CountProbes(input.space) + 1) * options.samples.front() +
-         static_cast<int64_t>(2 * UnitsByType(input.space).size()) *
-             options.samples[options.samples.size() / 2] +
-         DecisionSamples(options);
+// The surrogate of the strategy: the effect model, and modules as measured.
+std::unique_ptr<Surrogate> LearnEffects(const Lesson& lesson) {
+  auto layers = std::make_unique<EffectModel>(
+      lesson.space, lesson.errors, lesson.pivot, lesson.measured, lesson.pairs);
+  if (!HasModules(lesson.space)) return layers;
+  return std::make_unique<ModuleSurrogate>(lesson.space, lesson.center,
+                                           lesson.measured, std::move(layers));
 }
 
 class Guided : public StepwiseStrategy {
  public:
   Guided(StrategyInput input, const GuidedOptions& options,
-         StrategyIdentity identity)
+         StrategyIdentity identity, LearnSurrogate learn)
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
-        dearest_(Dearest(space())) {
-    PlanProbes();
-    Rng rng(this->input().seed, 0, kPoolSlot);
-    pool_.resize(static_cast<size_t>(this->input().num_samples));
-    std::iota(pool_.begin(), pool_.end(), 0);
-    rng.Shuffle(pool_);
-    decision_.assign(pool_.end() - options_.decision_samples, pool_.end());
-    pool_.resize(pool_.size() - decision_.size());
-    std::sort(decision_.begin(), decision_.end());
+        learn_(std::move(learn)),
+        dearest_(Dearest(space())),
+        restored_(RestoredLevels(space())),
+        modules_(HasModules(space())),
+        samples_(this->input().num_samples, this->input().seed, options.samples,
+                 options.decision_samples) {
+    for (Assignment& probe : ProbesOfUnits(space())) {
+      pairs_.probes.emplace_back(std::move(probe), dearest_);
+    }
   }
 
  private:
@@ -109,10 +75,13 @@ class Guided : public StepwiseStrategy {
     if (uniform.ok()) AddAnchor(uniform->assignment);
     auto dp = SolveKnapsack(space(), input().layer_errors);
     if (dp.ok()) AddAnchor(*dp);
+    for (const Assignment& anchor : options_.anchors) {
+      AddAnchor(Canonical(space(), anchor));
+    }
     if (anchors_.empty()) return dp.status();
     incumbent_ = Incumbent{anchors_.front(), std::nullopt};
     phase_ = Phase::kAnchors;
-    return Ask("uniform and dp", anchors_, Chunk(0));
+    return Ask("anchors", anchors_, samples_.Of(0));
   }
 
   absl::StatusOr<Step> Next(const Round& round,
@@ -122,12 +91,20 @@ class Guided : public StepwiseStrategy {
       case Phase::kAnchors:
         return Scan();
       case Phase::kScan:
-        CompareAnchors();
-        return ProbeTypes();
+        if (OnlyDrops(space())) AddDropScore();
+        return modules_ ? Descend() : MeasureStarts();
+      case Phase::kDescent:
+        return Descend();
+      case Phase::kStart:
+        return BeginAtBest();
       case Phase::kTypes:
         return NextRace();
+      case Phase::kModules:
+        return BeginRace();
       case Phase::kRace:
         return EndRung();
+      case Phase::kMerger:
+        return EndRace();
       case Phase::kDecision:
         return Decide();
     }
@@ -138,22 +115,6 @@ class Guided : public StepwiseStrategy {
     if (std::find(anchors_.begin(), anchors_.end(), anchor) == anchors_.end()) {
       anchors_.push_back(anchor);
     }
-  }
-
-  // The samples of race `race` up to its `rung`, in rising order; of the last
-  // rung by default. Each set contains the one before it.
-  std::vector<int32_t> Chunk(int race, size_t rung) const {
-    std::vector<int32_t> chunk;
-    const size_t first = static_cast<size_t>(race) *
-                         static_cast<size_t>(options_.samples.back());
-    for (size_t i = 0; i < static_cast<size_t>(options_.samples[rung]); ++i) {
-      chunk.push_back(pool_[(first + i) % pool_.size()]);
-    }
-    std::sort(chunk.begin(), chunk.end());
-    return chunk;
-  }
-  std::vector<int32_t> Chunk(int race) const {
-    return Chunk(race, options_.samples.size() - 1);
   }
 
   // Asks for what is not yet measured; if all is, goes on at once.
@@ -179,70 +140,123 @@ class Guided : public StepwiseStrategy {
     return assignments[Ranking(means).front()];
   }
 
+  // With a level that is meant for every unit, active or not.
+  Assignment Filled(const Assignment& assignment) const {
+    return FillInactive(space(), assignment, restored_);
+  }
+
+  std::unique_ptr<Surrogate> Learn(const Assignment& center) const {
+    return learn_(
+        {space(), input().layer_errors, pivot_, center, measured_, pairs_});
+  }
+
   absl::StatusOr<Step> Scan() {
-    const std::vector<int32_t> samples = Chunk(0);
-    const Assignment best = BestOf(anchors_, samples);
-    incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
-    pivot_ = best;
+    pivot_ = Filled(BestOf(anchors_, samples_.Of(0)));
+    stand_ = dearest_;
     std::vector<Assignment> asked = {dearest_};
     for (const auto& [probe, dearest] : pairs_.probes) asked.push_back(probe);
-    phase_ = Phase::kScan;
-    return Ask("effect of each unit alone", asked, Chunk(0, 0));
-  }
-
-  // Every unit alone at the level below the one nearest the target: what is at
-  // stake when it is lowered.
-  void PlanProbes() {
-    const std::vector<uint16_t> targets = ProbeLevels(space());
-    for (size_t u = 0; u < targets.size(); ++u) {
-      if (space().units[u].menu.size() < 2) continue;
-      Assignment probe = dearest_;
-      probe.levels[u] = targets[u] > 0 ? targets[u] - 1 : 0;
-      pairs_.probes.emplace_back(std::move(probe), dearest_);
-    }
-  }
-
-  void CompareAnchors() {
     for (const Assignment& anchor : anchors_) {
       if (anchor != dearest_) pairs_.wholes.emplace_back(anchor, dearest_);
-      if (anchor != pivot_) pairs_.races.emplace_back(anchor, pivot_);
     }
+    phase_ = Phase::kScan;
+    return Ask("effect of each unit alone", asked, samples_.Of(0, 0));
   }
 
-  // What whole types of units do around the pivot: some of each moved one level
-  // down or up together. Single units would drown in the errors of all others.
-  absl::StatusOr<Step> ProbeTypes() {
-    std::vector<Assignment> asked;
-    for (const std::vector<size_t>& units : UnitsByType(space())) {
-      for (int step : {-1, 1}) {
-        Assignment probe = pivot_;
-        for (size_t i = units.size() % kTypeShare / 2; i < units.size();
-             i += kTypeShare) {
-          const size_t u = units[i];
-          const int level = probe.levels[u] + step;
-          if (level < 0 || level > dearest_.levels[u]) continue;
-          probe.levels[u] = static_cast<uint16_t>(level);
-        }
-        if (probe != pivot_) asked.push_back(std::move(probe));
-      }
+  // What `greedy` makes of the scan where modules alone have a choice.
+  void AddDropScore() {
+    const std::vector<int32_t> samples = samples_.Of(0, 0);
+    const double kept = measured_.Mean(dearest_, samples);
+    Effects damage;
+    for (const Unit& unit : space().units) {
+      damage.emplace_back(unit.menu.size(), kept);
     }
-    for (const Assignment& probe : asked) {
-      pairs_.races.emplace_back(probe, pivot_);
+    for (const auto& [module, probe] : ProbesOfModules(space(), dearest_)) {
+      damage[module][kDropped] = measured_.Mean(probe, samples);
+    }
+    auto score = search::Descend(space(), damage);
+    if (score.ok()) AddAnchor(*std::move(score));
+  }
+
+  // One step of the descent from where modules have just been measured.
+  absl::StatusOr<Step> Descend() {
+    const Assignment center = Filled(stand_);
+    const Effects effects = Learn(center)->Expected()->Around(center);
+    ++descent_;
+    SearchSpace nearer = space();
+    for (Budget& budget : nearer.budgets) {
+      const int64_t left = Cost(space(), stand_, budget.kind) - budget.limit;
+      if (left > 0)
+        budget.limit +=
+            left / kParts * kLeftParts + left % kParts * kLeftParts / kParts;
+    }
+    absl::StatusOr<Assignment> next = stand_;
+    if (descent_ < kDescentSteps) next = SolveKnapsack(nearer, effects);
+    if (!next.ok() || *next == stand_) next = SolveKnapsack(space(), effects);
+    // Budgets that no programme meets are met by the anchors.
+    if (!next.ok()) return MeasureStarts();
+    stand_ = *std::move(next);
+    if (WithinBudgets(space(), stand_)) return MeasureStarts();
+    std::vector<Assignment> asked = {stand_};
+    for (ModuleProbe& probe : ProbesOfModules(space(), Filled(stand_))) {
+      asked.push_back(std::move(probe.assignment));
+    }
+    phase_ = Phase::kDescent;
+    return Ask(absl::StrCat("descent, step ", descent_), asked,
+               samples_.OfStep(descent_));
+  }
+
+  // All that the search may start from.
+  std::vector<Assignment> Starts() const {
+    std::vector<Assignment> starts = anchors_;
+    if (modules_ && WithinBudgets(space(), stand_) && !IsAnchor(stand_)) {
+      starts.push_back(stand_);
+    }
+    return starts;
+  }
+
+  absl::StatusOr<Step> MeasureStarts() {
+    phase_ = Phase::kStart;
+    return Ask("where to start", Starts(), samples_.Of(0));
+  }
+
+  absl::StatusOr<Step> BeginAtBest() {
+    const std::vector<int32_t> samples = samples_.Of(0);
+    const Assignment best = BestOf(Starts(), samples);
+    incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
+    pivot_ = Filled(best);
+    for (const Assignment& start : Starts()) {
+      if (start != best) pairs_.races.emplace_back(start, best);
+    }
+    const std::vector<Assignment> probes = ProbesOfTypes(space(), pivot_);
+    for (const Assignment& probe : probes) {
+      pairs_.races.emplace_back(probe, best);
     }
     phase_ = Phase::kTypes;
-    return Ask("effect of each type of unit", asked,
-               Chunk(0, options_.samples.size() / 2));
+    return Ask("effect of each type of unit", probes,
+               samples_.Of(0, options_.samples.size() / 2));
   }
 
   absl::StatusOr<Step> NextRace() {
-    const int64_t after =
-        asked_samples() + RaceSamples(options_) + DecisionSamples(options_);
+    const int64_t after = asked_samples() + SamplesOfRace(space(), options_) +
+                          SamplesOfDecision(options_);
     if (race_ >= options_.races || misses_ >= kPatience ||
         (options_.max_samples > 0 && after > options_.max_samples)) {
       return BeginDecision();
     }
     ++race_;
     rung_ = 0;
+    if (!modules_) return BeginRace();
+    std::vector<Assignment> asked = {incumbent_->assignment};
+    for (ModuleProbe& probe :
+         ProbesOfModules(space(), Filled(incumbent_->assignment))) {
+      asked.push_back(std::move(probe.assignment));
+    }
+    phase_ = Phase::kModules;
+    return Ask(absl::StrCat("race ", race_, ", effect of each module"), asked,
+               samples_.Apart(race_));
+  }
+
+  absl::StatusOr<Step> BeginRace() {
     contestants_ = Candidates();
     if (contestants_.empty()) return BeginDecision();
     phase_ = Phase::kRace;
@@ -250,16 +264,16 @@ class Guided : public StepwiseStrategy {
   }
 
   std::vector<Assignment> Candidates() {
-    const EffectModel model(space(), input().layer_errors, pivot_, measured_,
-                            pairs_);
+    const Assignment center = Filled(incumbent_->assignment);
+    const std::unique_ptr<Surrogate> surrogate = Learn(center);
     std::set<Assignment> known = {incumbent_->assignment};
     for (const EffectModel::Pair& pair : pairs_.races) known.insert(pair.first);
     std::vector<Assignment> candidates;
     if (race_ == 1) {
       const auto optimum =
-          SolveKnapsack(space(), model.Expected().Around(pivot_));
+          SolveKnapsack(space(), surrogate->Expected()->Around(center));
       if (optimum.ok()) {
-        AddAnchor(*optimum);
+        if (!modules_) AddAnchor(*optimum);  // weighted dp
         if (known.insert(*optimum).second) candidates.push_back(*optimum);
       }
     }
@@ -269,7 +283,7 @@ class Guided : public StepwiseStrategy {
     options.seed = input().seed;
     options.race = race_;
     for (Assignment& found :
-         Propose(space(), model, incumbent_->assignment, known, options)) {
+         Propose(space(), *surrogate, center, known, options)) {
       candidates.push_back(std::move(found));
     }
     return candidates;
@@ -280,13 +294,13 @@ class Guided : public StepwiseStrategy {
     asked.push_back(incumbent_->assignment);
     return Ask(absl::StrCat("race ", race_, ", stage ", rung_ + 1, " of ",
                             options_.samples.size()),
-               asked, Chunk(race_, rung_));
+               asked, samples_.Of(race_, rung_));
   }
 
   absl::StatusOr<Step> EndRung() {
     const Assignment& incumbent = incumbent_->assignment;
-    const std::vector<int32_t> samples = Chunk(race_, rung_);
-    const bool last = rung_ + 1 == options_.samples.size();
+    const std::vector<int32_t> samples = samples_.Of(race_, rung_);
+    const bool last = rung_ == samples_.last_rung();
     std::vector<double> gains;
     for (const Assignment& contestant : contestants_) {
       if (rung_ == 0) pairs_.races.emplace_back(contestant, incumbent);
@@ -301,10 +315,35 @@ class Guided : public StepwiseStrategy {
       ++rung_;
       return AskRung();
     }
-    const size_t best = Ranking(gains).front();
-    if (gains[best] < 0) {
-      incumbent_ = Incumbent{contestants_[best],
-                             measured_.Mean(contestants_[best], samples)};
+    return AskMerger(gains);
+  }
+
+  // All that is better than the incumbent in one, measured as they were.
+  absl::StatusOr<Step> AskMerger(const std::vector<double>& gains) {
+    phase_ = Phase::kMerger;
+    std::vector<Assignment> winners;
+    for (size_t i : Ranking(gains)) {
+      if (gains[i] < 0) winners.push_back(contestants_[i]);
+    }
+    if (winners.size() > 1) {
+      const Assignment center = Filled(incumbent_->assignment);
+      auto merger = Merge(space(), center, winners, *Learn(center)->Expected());
+      if (merger.ok() && std::find(contestants_.begin(), contestants_.end(),
+                                   *merger) == contestants_.end()) {
+        pairs_.races.emplace_back(*merger, incumbent_->assignment);
+        contestants_.push_back(*std::move(merger));
+      }
+    }
+    return Ask(absl::StrCat("race ", race_, ", winners merged"), contestants_,
+               samples_.Of(race_));
+  }
+
+  absl::StatusOr<Step> EndRace() {
+    const std::vector<int32_t> samples = samples_.Of(race_);
+    const Assignment& incumbent = incumbent_->assignment;
+    const Assignment best = BestOf(contestants_, samples);
+    if (measured_.Compare(best, incumbent, samples).mean < 0) {
+      incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
       misses_ = 0;
     } else {
       incumbent_->fitness = measured_.Mean(incumbent, samples);
@@ -320,7 +359,7 @@ class Guided : public StepwiseStrategy {
     if (!IsAnchor(incumbent_->assignment)) {
       asked.push_back(incumbent_->assignment);
     }
-    return Ask("decision on untouched samples", asked, decision_);
+    return Ask("decision on untouched samples", asked, samples_.decision());
   }
 
   bool IsAnchor(const Assignment& assignment) const {
@@ -329,13 +368,14 @@ class Guided : public StepwiseStrategy {
   }
 
   absl::StatusOr<Step> Decide() {
-    const Assignment anchor = BestOf(anchors_, decision_);
+    const Assignment anchor = BestOf(anchors_, samples_.decision());
     const Assignment& found = incumbent_->assignment;
-    const PairedDifference gain = measured_.Compare(found, anchor, decision_);
+    const PairedDifference gain =
+        measured_.Compare(found, anchor, samples_.decision());
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;
-    return Finish(winner, measured_.Mean(winner, decision_));
+    return Finish(winner, measured_.Mean(winner, samples_.decision()));
   }
 
   nlohmann::json SaveState() const override {
@@ -344,7 +384,9 @@ class Guided : public StepwiseStrategy {
             {"rung", rung_},
             {"misses", misses_},
             {"reach", Bits(reach_)},
+            {"descent", descent_},
             {"pivot", pivot_.levels},
+            {"stand", stand_.levels},
             {"anchors", Levels(anchors_)},
             {"contestants", Levels(contestants_)},
             {"wholes", Levels(pairs_.wholes)},
@@ -357,13 +399,16 @@ class Guided : public StepwiseStrategy {
     race_ = state.at("race").get<int>();
     rung_ = state.at("rung").get<size_t>();
     misses_ = state.at("misses").get<int>();
+    descent_ = state.at("descent").get<int>();
     reach_ = FromBits(state.at("reach").get<uint64_t>());
     bool sound = phase >= 0 && phase <= static_cast<int>(Phase::kDecision) &&
-                 race_ >= 0 && race_ <= options_.races &&
-                 rung_ < options_.samples.size() && reach_ >= 0 && reach_ <= 1;
+                 descent_ >= 0 && descent_ <= kDescentSteps && race_ >= 0 &&
+                 race_ <= options_.races && rung_ < options_.samples.size() &&
+                 reach_ >= 0 && reach_ <= 1;
     phase_ = static_cast<Phase>(phase);
     if (phase_ != Phase::kAnchors) {
-      sound = sound && Load(state.at("pivot"), pivot_);
+      sound = sound && Load(state.at("pivot"), pivot_) &&
+              Load(state.at("stand"), stand_);
     }
     for (const auto& [name, list] : {std::pair{"anchors", &anchors_},
                                      std::pair{"contestants", &contestants_}}) {
@@ -403,16 +448,20 @@ class Guided : public StepwiseStrategy {
   }
 
   const GuidedOptions options_;
+  const LearnSurrogate learn_;
   const Assignment dearest_;
-  std::vector<int32_t> pool_;      // samples of races, in drawn order
-  std::vector<int32_t> decision_;  // samples of the decision
+  const std::vector<uint16_t> restored_;  // levels of units in restored modules
+  const bool modules_;                    // some can be dropped
+  const RaceSamples samples_;
 
   Phase phase_ = Phase::kAnchors;
   int race_ = 0;  // 1… once races have begun
   size_t rung_ = 0;
   int misses_ = 0;
   double reach_ = 1;
-  Assignment pivot_;  // the best anchor, around which effects are told
+  int descent_ = 0;   // steps taken
+  Assignment stand_;  // where the descent is
+  Assignment pivot_;  // around which effects are told
   std::vector<Assignment> anchors_;
   std::vector<Assignment> contestants_;
   EffectModel::Pairs pairs_;
@@ -421,61 +470,19 @@ class Guided : public StepwiseStrategy {
 
 }  // namespace
 
-absl::Status CheckOptions(const StrategyInput& input,
-                          const GuidedOptions& options) {
-  if (options.races < 1 || options.races > kMaxCandidates) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("races=", options.races, " is not in 1…", kMaxCandidates));
-  }
-  if (options.candidates < 2 || options.candidates > kMaxCandidates) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "candidates=", options.candidates, " is not in 2…", kMaxCandidates));
-  }
-  if (options.samples.empty()) {
-    return absl::InvalidArgumentError("guided needs a stage of samples");
-  }
-  if (options.decision_samples < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("decision_samples=", options.decision_samples,
-                     " must be at least 2, to judge their spread"));
-  }
-  int32_t before = 0;
-  for (size_t i = 0; i < options.samples.size(); ++i) {
-    if (options.samples[i] <= before) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("samples[", i, "]=", options.samples[i],
-                       " must exceed the stage before it, ", before));
-    }
-    before = options.samples[i];
-  }
-  if (int64_t{before} + options.decision_samples > input.num_samples) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("samples[", options.samples.size() - 1, "]=", before,
-                     " and decision_samples=", options.decision_samples,
-                     " together exceed the ", input.num_samples,
-                     " calibration samples; lower them or calibrate on more"));
-  }
-  const int64_t least = FixedSamples(input, options);
-  if (options.max_samples != 0 && options.max_samples < least) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "max_samples=", options.max_samples, " is less than the ", least,
-        " that anchors, one probe a unit and the decision need"));
-  }
-  return absl::OkStatus();
-}
-
-int64_t PlannedSamples(const StrategyInput& input,
-                       const GuidedOptions& options) {
-  const int64_t all = FixedSamples(input, options) +
-                      int64_t{options.races} * RaceSamples(options);
-  return options.max_samples > 0 ? std::min(options.max_samples, all) : all;
+std::unique_ptr<Strategy> NewGuided(StrategyInput input,
+                                    const GuidedOptions& options,
+                                    StrategyIdentity identity,
+                                    LearnSurrogate learn) {
+  return std::make_unique<Guided>(std::move(input), options,
+                                  std::move(identity), std::move(learn));
 }
 
 std::unique_ptr<Strategy> NewStrategy(StrategyInput input,
                                       const GuidedOptions& options,
                                       StrategyIdentity identity) {
-  return std::make_unique<Guided>(std::move(input), options,
-                                  std::move(identity));
+  return NewGuided(std::move(input), options, std::move(identity),
+                   LearnEffects);
 }
 
 }  // namespace evopress::search

@@ -1,6 +1,7 @@
 #include "search/proposals.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "search/mutation.h"
@@ -24,11 +25,11 @@ constexpr uint64_t kChildRounds = uint64_t{1} << 32;
 }  // namespace
 
 std::vector<Assignment> Propose(const SearchSpace& space,
-                                const EffectModel& model,
-                                const Assignment& incumbent,
+                                const Surrogate& surrogate,
+                                const Assignment& center,
                                 const std::set<Assignment>& known,
                                 const ProposalOptions& options) {
-  const Effects expected = model.Expected().Around(incumbent);
+  const Effects expected = surrogate.Expected()->Around(center);
   const uint64_t race = static_cast<uint64_t>(options.race);
   std::set<Assignment> seen = known;
   std::vector<Assignment> found;
@@ -43,27 +44,27 @@ std::vector<Assignment> Propose(const SearchSpace& space,
     const double reach =
         options.reach / static_cast<double>(1 << (slot % kReaches));
     absl::StatusOr<Assignment> candidate = SolveWithinReach(
-        space, slot < kReaches ? expected : model.Draw(rng).Around(incumbent),
-        incumbent, reach);
+        space, slot < kReaches ? expected : surrogate.Draw(rng)->Around(center),
+        center, reach);
     if (!candidate.ok()) continue;
     if (!WithinBudgets(space, *candidate)) continue;
     if (seen.insert(*candidate).second) found.push_back(*std::move(candidate));
   }
 
   const std::vector<Assignment> children =
-      Offspring(space, incumbent, kLitter * options.count, kMaxSwitches,
-                options.seed, kChildRounds + race);
+      Offspring(space, Canonical(space, center), kLitter * options.count,
+                kMaxSwitches, options.seed, kChildRounds + race);
   for (size_t first = 0; first < children.size() && !full(options.count);
        first += kLitter) {
     Rng rng(options.seed, kChildRounds + race,
             static_cast<uint32_t>(kLitter * options.count + first));
-    const Prediction prediction = model.Draw(rng);
+    const std::unique_ptr<Belief> belief = surrogate.Draw(rng);
     const Assignment* best = nullptr;
     double least = 0;
     for (size_t i = first; i < std::min(first + kLitter, children.size());
          ++i) {
       if (seen.count(children[i]) != 0) continue;
-      const double predicted = prediction.Total(children[i]);
+      const double predicted = belief->Total(children[i]);
       if (best != nullptr && predicted >= least) continue;
       best = &children[i];
       least = predicted;

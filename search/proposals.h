@@ -1,5 +1,5 @@
-// What the guided strategy races next: assignments that the effect model calls
-// good, near the incumbent.
+// What the guided strategy races next: assignments that a surrogate calls good,
+// near the incumbent.
 #ifndef EVOPRESS_SEARCH_PROPOSALS_H_
 #define EVOPRESS_SEARCH_PROPOSALS_H_
 
@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
-#include "search/effect_model.h"
 #include "search/space.h"
+#include "search/surrogate.h"
 
 namespace evopress::search {
 
@@ -21,12 +21,13 @@ struct ProposalOptions {
 
 // Distinct candidates within the budgets, none of them in `known`: first
 // optima of the expected effects at falling reach, then of draws from the
-// model, and for a quarter of the places the best of many children by level
+// surrogate, and for a quarter of the places the best of many children by level
 // switches (mutation.h). Fewer than asked where little is new.
-// REQUIRES: `incumbent` in the space and within the budgets.
+// REQUIRES: `center` in the space and, without inactive units, within the
+// budgets; it has a level that is meant for every unit, active or not.
 std::vector<Assignment> Propose(const SearchSpace& space,
-                                const EffectModel& model,
-                                const Assignment& incumbent,
+                                const Surrogate& surrogate,
+                                const Assignment& center,
                                 const std::set<Assignment>& known,
                                 const ProposalOptions& options);
 

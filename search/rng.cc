@@ -54,6 +54,12 @@ uint64_t Rng::Below(uint64_t n) {
 
 double Rng::Uniform() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }
 
+double Rng::Normal() {
+  double sum = -6;
+  for (int i = 0; i < 12; ++i) sum += Uniform();
+  return sum;
+}
+
 int64_t Rng::Between(int64_t lo, int64_t hi) {
   if (hi <= lo) return lo;
   const uint64_t span = static_cast<uint64_t>(hi) - static_cast<uint64_t>(lo);

@@ -32,6 +32,9 @@ class Rng {
   // 53 random bits in [0, 1).
   double Uniform();
 
+  // Standard normal to a few percent, without libm: equal on every machine.
+  double Normal();
+
   // Unbiased in lo…hi, both included; lo if hi <= lo.
   int64_t Between(int64_t lo, int64_t hi);
 

@@ -268,6 +268,14 @@ Assignment Canonical(const SearchSpace& space, Assignment assignment) {
   return assignment;
 }
 
+Assignment FillInactive(const SearchSpace& space, Assignment assignment,
+                        const std::vector<uint16_t>& levels) {
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    if (!IsActive(space, assignment, u)) assignment.levels[u] = levels[u];
+  }
+  return assignment;
+}
+
 int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind) {
   int64_t total = space.constant_costs[kind];
   for (size_t u = 0; u < space.units.size(); ++u) {

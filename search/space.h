@@ -111,6 +111,11 @@ inline bool IsActive(const SearchSpace& space, const Assignment& assignment,
 // REQUIRES: valid arguments.
 Assignment Canonical(const SearchSpace& space, Assignment assignment);
 
+// `assignment` with every inactive unit at its level of `levels`: what it would
+// have if its module were restored. REQUIRES: valid arguments.
+Assignment FillInactive(const SearchSpace& space, Assignment assignment,
+                        const std::vector<uint16_t>& levels);
+
 // constant + sum over active units. REQUIRES: valid arguments.
 int64_t Cost(const SearchSpace& space, const Assignment& assignment, int kind);
 

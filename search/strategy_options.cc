@@ -31,7 +31,7 @@ struct Identity {
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
     {"evopress", 2},    {"uniform", 1},         {"random", 1},   {"greedy", 1},
-    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},    {"guided", 3},
+    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},    {"guided", 4},
     {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
 
@@ -81,6 +81,8 @@ void Write(CanonicalWriter& out, const GuidedOptions& options) {
   for (int32_t samples : options.samples) out.Int(samples);
   out.Int(options.decision_samples);
   out.Int(options.max_samples);
+  out.Word(options.anchors.size());
+  for (const Assignment& anchor : options.anchors) out.Text(Hash(anchor));
 }
 
 void Write(CanonicalWriter& out, const BruteForceOptions& options) {
@@ -163,10 +165,9 @@ absl::Status CheckInput(const StrategyInput& input,
   }
   const std::string name = StrategyName(options);
   if (HasModules(input.space) &&
-      (std::holds_alternative<GuidedOptions>(options) ||
-       std::holds_alternative<PolicyGradientOptions>(options))) {
+      std::holds_alternative<PolicyGradientOptions>(options)) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "\"", name, "\" does not search over modules; use \"evopress\""));
+        "\"", name, "\" does not search over modules; use \"guided\""));
   }
   if (input.space.budgets.empty() &&
       !std::holds_alternative<FixedOptions>(options)) {

@@ -74,7 +74,8 @@ struct GuidedOptions {
   int32_t candidates = 16;                   // of each race
   std::vector<int32_t> samples = {1, 2, 8};  // nested, of each stage of a race
   int32_t decision_samples = 8;              // kept apart for the last decision
-  int64_t max_samples = 0;  // no race that could exceed it; 0: no bound
+  int64_t max_samples = 0;          // no race that could exceed it; 0: no bound
+  std::vector<Assignment> anchors;  // within the budgets; never worse than they
   Metric fitness = Metric::kKl;
 };
 

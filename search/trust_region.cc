@@ -37,10 +37,12 @@ double HighestPrice(const Effects& effects) {
 
 }  // namespace
 
-int Changes(const Assignment& a, const Assignment& b) {
+int Changes(const SearchSpace& space, const Assignment& a,
+            const Assignment& b) {
   int changes = 0;
   for (size_t u = 0; u < a.levels.size(); ++u) {
-    if (a.levels[u] != b.levels[u]) ++changes;
+    if (a.levels[u] == b.levels[u]) continue;
+    if (IsActive(space, a, u) && IsActive(space, b, u)) ++changes;
   }
   return changes;
 }
@@ -54,8 +56,8 @@ absl::StatusOr<Assignment> SolveWithinReach(const SearchSpace& space,
   double dear = HighestPrice(effects);
   absl::StatusOr<Assignment> best = SolveAtPrice(space, effects, center, dear);
   if (!best.ok()) return best;
-  const int fewest = Changes(center, *best);
-  const int most = Changes(center, *farthest);
+  const int fewest = Changes(space, center, *best);
+  const int most = Changes(space, center, *farthest);
   const int allowed = fewest + static_cast<int>(reach * (most - fewest));
   double cheap = 0;
   for (int i = 0; i < kBisections; ++i) {
@@ -63,7 +65,7 @@ absl::StatusOr<Assignment> SolveWithinReach(const SearchSpace& space,
     absl::StatusOr<Assignment> found =
         SolveAtPrice(space, effects, center, price);
     if (!found.ok()) return found;
-    if (Changes(center, *found) > allowed) {
+    if (Changes(space, center, *found) > allowed) {
       cheap = price;
     } else {
       dear = price;

@@ -9,8 +9,8 @@
 
 namespace evopress::search {
 
-// Units whose levels differ.
-int Changes(const Assignment& a, const Assignment& b);
+// Units that are active in both and whose levels differ.
+int Changes(const SearchSpace& space, const Assignment& a, const Assignment& b);
 
 // Of the assignments within the budgets, one of least predicted effects among
 // those with few enough changes from `center`: `reach` (0…1) of the way from
@@ -18,7 +18,7 @@ int Changes(const Assignment& a, const Assignment& b);
 // number of changes is steered by a price per change, found by bisection, so
 // it may stay below what was asked. Errors as SolveKnapsack().
 // REQUIRES: a valid space with a budget; `center` in the space, within the
-// budget or not.
+// budget or not, with a level that is meant for every unit, active or not.
 absl::StatusOr<Assignment> SolveWithinReach(const SearchSpace& space,
                                             const Effects& effects,
                                             const Assignment& center,

@@ -83,7 +83,7 @@ TEST(EffectModel, ProbesTellEveryUnitsEffectAtTheScaleOfThePivot) {
   World world;
   world.Scan();
   const EffectModel model = world.Model();
-  const Effects effects = model.Expected().Around(world.pivot);
+  const Effects effects = model.Expected()->Around(world.pivot);
   for (size_t u = 0; u < 12; ++u) {
     SCOPED_TRACE(u);
     for (uint16_t level : {0, 1, 2}) {
@@ -97,7 +97,7 @@ TEST(EffectModel, RacesCorrectWhatProbesGotWrong) {
   World world;
   world.first_type_here = 10;
   world.Scan();
-  const auto before = world.Model().Expected().Around(world.pivot);
+  const auto before = world.Model().Expected()->Around(world.pivot);
   world.MeasureOn(world.pivot, {2, 3});
   for (size_t u = 0; u < 12; u += 2) {
     Assignment raced = world.pivot;
@@ -106,7 +106,7 @@ TEST(EffectModel, RacesCorrectWhatProbesGotWrong) {
     world.MeasureOn(raced, {2, 3});
     world.pairs.races.emplace_back(raced, world.pivot);
   }
-  const auto after = world.Model().Expected().Around(world.pivot);
+  const auto after = world.Model().Expected()->Around(world.pivot);
   double off_before = 0, off_after = 0;
   for (size_t u = 0; u < 12; u += 2) {
     const double truth = world.Here(u, 0) - world.Here(u, 1);
@@ -124,11 +124,11 @@ TEST(EffectModel, DrawsAreSpreadWhereLittleIsKnown) {
   probed.Scan();
   const auto spread = [](const World& world) {
     const EffectModel model = world.Model();
-    const double mean = model.Expected().Around(world.pivot)[5][0];
+    const double mean = model.Expected()->Around(world.pivot)[5][0];
     double squares = 0;
     for (uint32_t slot = 0; slot < 200; ++slot) {
       Rng rng(1, 2, slot);
-      const double drawn = model.Draw(rng).Around(world.pivot)[5][0];
+      const double drawn = model.Draw(rng)->Around(world.pivot)[5][0];
       squares += (drawn / mean - 1) * (drawn / mean - 1);
     }
     return std::sqrt(squares / 200);

@@ -216,13 +216,13 @@ TEST(TrustRegion, ReachSetsHowFarTheSolutionStrays) {
   };
   const auto optimum = SolveWithinReach(space, effects, center, 1);
   ASSERT_TRUE(optimum.ok());
-  const int most = Changes(center, *optimum);
+  const int most = Changes(space, center, *optimum);
   double before = value(center);
   for (double reach : {0.0, 0.25, 0.5, 1.0}) {
     const auto found = SolveWithinReach(space, effects, center, reach);
     ASSERT_TRUE(found.ok());
     EXPECT_TRUE(WithinBudgets(space, *found));
-    EXPECT_LE(Changes(center, *found), static_cast<int>(reach * most));
+    EXPECT_LE(Changes(space, center, *found), static_cast<int>(reach * most));
     EXPECT_LE(value(*found), before);
     before = value(*found);
   }

@@ -1,0 +1,49 @@
+// What the guided strategy measures to learn effects, before and beside races.
+// All probes are canonical and differ from what they probe.
+#ifndef EVOPRESS_SEARCH_PROBES_H_
+#define EVOPRESS_SEARCH_PROBES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "search/space.h"
+
+namespace evopress::search {
+
+int64_t CountModules(const SearchSpace& space);
+
+// Units that have a choice: as many probes are of one unit each.
+int64_t CountProbes(const SearchSpace& space);
+
+// Types (RoleName) of units that have a choice.
+int64_t CountTypes(const SearchSpace& space);
+
+// The levels that units of a dropped module count with, should it be restored:
+// those nearest the budget's share.
+std::vector<uint16_t> RestoredLevels(const SearchSpace& space);
+
+// The dearest assignment with every unit alone at the level below the one
+// nearest the target: what is at stake when it is lowered. In unit order.
+// REQUIRES: a valid space with a budget.
+std::vector<Assignment> ProbesOfUnits(const SearchSpace& space);
+
+// What whole types of units do around `center`: some of each moved one level
+// down or up together. Single units would drown in the errors of all others.
+// At most two a type, none of modules. REQUIRES: `center` in the space.
+std::vector<Assignment> ProbesOfTypes(const SearchSpace& space,
+                                      const Assignment& center);
+
+// `center` with one module dropped or restored, in unit order.
+// REQUIRES: `center` in the space, with a level that is meant for every unit,
+// active or not.
+struct ModuleProbe {
+  size_t module = 0;
+  Assignment assignment;
+};
+std::vector<ModuleProbe> ProbesOfModules(const SearchSpace& space,
+                                         const Assignment& center);
+
+}  // namespace evopress::search
+
+#endif  // EVOPRESS_SEARCH_PROBES_H_
