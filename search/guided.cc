@@ -32,8 +32,9 @@ class Guided : public StepwiseStrategy {
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
         dearest_(Dearest(space())),
-        samples_(this->input().num_samples, this->input().seed, options.samples,
-                 options.decision_samples) {
+        samples_(domains(), this->input().seed, options.samples,
+                 options.decision_samples),
+        measured_(domains()) {
     for (Assignment& probe : ProbesOfUnits(space())) {
       pairs_.probes.emplace_back(std::move(probe), dearest_);
     }
@@ -183,7 +184,7 @@ class Guided : public StepwiseStrategy {
     std::vector<double> gains;
     for (const Assignment& contestant : contestants_) {
       if (rung_ == 0) pairs_.races.emplace_back(contestant, incumbent);
-      gains.push_back(measured_.Compare(contestant, incumbent, samples).mean);
+      gains.push_back(measured_.Contest(contestant, incumbent, samples).mean);
     }
     if (!last) {
       std::vector<Assignment> survivors;
@@ -225,7 +226,7 @@ class Guided : public StepwiseStrategy {
     const Assignment anchor = BestOf(anchors_, samples_.decision());
     const Assignment& found = incumbent_->assignment;
     const PairedDifference gain =
-        measured_.Compare(found, anchor, samples_.decision());
+        measured_.Contest(found, anchor, samples_.decision());
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;

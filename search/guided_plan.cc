@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/probes.h"
+#include "search/sample_domains.h"
 
 namespace evopress::search {
 namespace {
@@ -77,6 +78,14 @@ absl::Status CheckOptions(const StrategyInput& input,
                      " and decision_samples=", options.decision_samples,
                      " together exceed the ", input.num_samples,
                      " calibration samples; lower them or calibrate on more"));
+  }
+  const SampleDomains domains(input);
+  for (const std::vector<int32_t>& apart :
+       {std::vector{options.samples.front()},
+        std::vector{before, options.decision_samples}}) {
+    absl::Status drawn =
+        domains.CheckSets("samples of races and decision_samples", apart);
+    if (!drawn.ok()) return drawn;
   }
   const int64_t least = FixedSamples(input, options);
   if (options.max_samples != 0 && options.max_samples < least) {

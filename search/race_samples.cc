@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <utility>
 
 #include "search/rng.h"
 
@@ -14,23 +13,29 @@ constexpr uint32_t kPoolSlot = 0xFFFFFFFE;
 
 }  // namespace
 
-RaceSamples::RaceSamples(int32_t num_samples, uint64_t seed,
-                         std::vector<int32_t> stages, int32_t decision)
-    : stages_(std::move(stages)), pool_(static_cast<size_t>(num_samples)) {
+RaceSamples::RaceSamples(const SampleDomains& domains, uint64_t seed,
+                         const std::vector<int32_t>& stages, int32_t decision) {
+  for (int32_t samples : stages) shares_.push_back(domains.Shares(samples));
+  const std::vector<int32_t> kept = domains.Shares(decision);
   Rng rng(seed, 0, kPoolSlot);
-  std::iota(pool_.begin(), pool_.end(), 0);
-  rng.Shuffle(pool_);
-  decision_.assign(pool_.end() - decision, pool_.end());
-  pool_.resize(pool_.size() - decision_.size());
+  for (size_t d = 0; d < domains.size(); ++d) {
+    std::vector<int32_t>& pool = pools_.emplace_back(domains[d].samples);
+    std::iota(pool.begin(), pool.end(), domains.begin(d));
+    rng.Shuffle(pool);
+    decision_.insert(decision_.end(), pool.end() - kept[d], pool.end());
+    pool.resize(pool.size() - static_cast<size_t>(kept[d]));
+  }
   std::sort(decision_.begin(), decision_.end());
 }
 
 std::vector<int32_t> RaceSamples::Of(int race, size_t rung) const {
   std::vector<int32_t> samples;
-  const size_t first =
-      static_cast<size_t>(race) * static_cast<size_t>(stages_.back());
-  for (size_t i = 0; i < static_cast<size_t>(stages_[rung]); ++i) {
-    samples.push_back(pool_[(first + i) % pool_.size()]);
+  for (size_t d = 0; d < pools_.size(); ++d) {
+    const size_t first =
+        static_cast<size_t>(race) * static_cast<size_t>(shares_.back()[d]);
+    for (size_t i = 0; i < static_cast<size_t>(shares_[rung][d]); ++i) {
+      samples.push_back(pools_[d][(first + i) % pools_[d].size()]);
+    }
   }
   std::sort(samples.begin(), samples.end());
   return samples;
