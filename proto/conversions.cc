@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <map>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,7 @@ constexpr int kMaxMenu = 1 << 10;
 constexpr int kMaxSequences = 1 << 24;
 constexpr int kMaxLength = 1 << 20;
 constexpr int kMaxFiles = 10'000;
+constexpr size_t kMaxDomainName = 256;
 
 v1::Metric ToProto(search::Metric metric) {
   switch (metric) {
@@ -471,10 +473,9 @@ void ReadSamples(const v1::JobSpec& spec, search::StrategyInput& input) {
     input.domains.push_back(
         {domain.name(), domain.sequences(), domain.weight()});
   }
-  input.domain_fitness =
-      spec.calibration().fitness() == v1::Calibration::WORST
-          ? search::DomainFitness::kWorst
-          : search::DomainFitness::kMean;
+  input.domain_fitness = spec.calibration().fitness() == v1::Calibration::WORST
+                             ? search::DomainFitness::kWorst
+                             : search::DomainFitness::kMean;
 }
 
 std::string IdentityBytes(v1::JobSpec spec) {
