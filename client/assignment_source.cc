@@ -8,9 +8,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/calibration_text.h"
 #include "client/export_evopress.h"
 #include "client/space_builder.h"
-#include "client/token_data.h"
 #include "search/assignment_text.h"
 
 namespace evopress::client {

@@ -9,6 +9,7 @@
 #include "client/job_text.h"
 #include "client/result_table.h"
 #include "client/space_builder.h"
+#include "client/standing_text.h"
 #include "client/version.h"
 #include "google/protobuf/util/json_util.h"
 #include "proto/conversions.h"
@@ -44,6 +45,18 @@ nlohmann::json ModelJson(const v1::ModelRef& model) {
           {"entry", model.entry()},
           {"display_name", model.display_name()},
           {"files", files}};
+}
+
+nlohmann::json CalibrationJson(const v1::JobSpec& spec) {
+  if (!spec.has_calibration()) return nullptr;
+  nlohmann::json domains = nlohmann::json::array();
+  for (const auto& domain : spec.calibration().domains()) {
+    domains.push_back({{"domain", domain.name()},
+                       {"weight", domain.weight()},
+                       {"sequences", domain.sequences()}});
+  }
+  const bool worst = spec.calibration().fitness() == v1::Calibration::WORST;
+  return {{"domains", domains}, {"fitness", worst ? "worst" : "mean"}};
 }
 
 nlohmann::json DataJson(const v1::JobSpec& spec) {
@@ -180,6 +193,7 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"reproducible", !input.incumbent && IsReproducible(input.job)},
       {"model", ModelJson(spec.model())},
       {"data", DataJson(spec)},
+      {"calibration", CalibrationJson(spec)},
       {"strategy", *strategy},
       {"seed", spec.seed()},
       {"numeric_class", input.job.numeric_class()},
@@ -194,6 +208,7 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"budgets", budgets},
       {"total_costs", CostsJson(input.space, total)},
       {"fitness", fitness},
+      {"standing", StandingJson(input.job, input.candidate)},
       {"results", ToJson(*table)},
       {"layers", *layers},
       {"modules", ModulesJson(input)},

@@ -61,11 +61,7 @@ std::string GainUnlikely(const search::SearchSpace& space) {
 absl::StatusOr<search::StrategyInput> InputOf(const JobPlan& plan) {
   search::StrategyInput input;
   input.space = plan.space;
-  input.seed = plan.spec.seed();
-  if (const auto* set = FindSet(plan.spec, v1::TokenSetRef::SEARCH)) {
-    input.num_samples = set->sequences();
-    input.sample_tokens = set->length();
-  }
+  proto::ReadSamples(plan.spec, input);
   return input;
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace evopress::client {
 namespace {
@@ -28,6 +29,12 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
   app.add_option("--text", flags.text,
                  "Calibration text (UTF-8): statistics and search use "
                  "disjoint parts of it");
+  app.add_option("--calibration", flags.calibration,
+                 "Instead of --text: one of several calibration texts with its "
+                 "weight, as [NAME=]FILE[:WEIGHT], e.g. code.txt:0.4; each "
+                 "gives its share of the statistics and of every sample of the "
+                 "search (repeatable)")
+      ->allow_extra_args(false);
   app.add_option("--held-out", flags.held_out,
                  "Text to report on, as NAME=FILE; may be repeated")
       ->allow_extra_args(false);
@@ -125,7 +132,8 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "guided, evopress: tokens of each stage, e.g. 1024,2048,8192; "
                  "subnet-ga measures on the first number, policy-gradient "
                  "learns on the first and decides on the last, other "
-                 "strategies measure on the last")
+                 "strategies measure on the last. With several calibration "
+                 "texts the default grows to a sequence of each at least")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();
@@ -166,6 +174,13 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->capture_default_str();
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
+      ->capture_default_str();
+  app.add_option("--domain-fitness", flags.data.domain_fitness,
+                 "What is minimized over several calibration texts: the mean "
+                 "by their weights, or that of the worst text, each relative "
+                 "to the start point of evopress (mostly the uniform "
+                 "assignment) on it")
+      ->check(CLI::IsMember({"mean", "worst"}))
       ->capture_default_str();
   app.add_option("--seed", strategy.seed, "Seed of every random choice")
       ->capture_default_str();
@@ -220,11 +235,28 @@ absl::StatusOr<search::Metric> ParseMetric(const std::string& text) {
       "fitness \"", text, "\" is unknown; use kl, topk-kl or ppl"));
 }
 
-int64_t NeededTokens(const StrategyFlags& flags) {
-  if (flags.tokens.empty()) return 0;
-  const int64_t largest =
-      *std::max_element(flags.tokens.begin(), flags.tokens.end());
-  return flags.strategy == "guided" ? largest + flags.decision_tokens : largest;
+std::vector<int64_t> NeededTokens(const StrategyFlags& flags) {
+  if (flags.tokens.empty()) return {};
+  std::vector<int64_t> needed = {
+      *std::max_element(flags.tokens.begin(), flags.tokens.end())};
+  if (flags.strategy == "guided") needed.push_back(flags.decision_tokens);
+  return needed;
+}
+
+std::string RaiseDefaultTokens(size_t domains, int32_t sequence_length,
+                               StrategyFlags& flags) {
+  if (domains < 2 || flags.tokens != kDefaultTokens) return "";
+  // Stages must go on growing.
+  int64_t least = static_cast<int64_t>(domains) * sequence_length;
+  for (int64_t& tokens : flags.tokens) {
+    tokens = std::max(tokens, least);
+    least *= 2;
+  }
+  if (flags.tokens == kDefaultTokens) return "";
+  return absl::StrCat("--tokens is ", absl::StrJoin(flags.tokens, ","),
+                      " instead of ", absl::StrJoin(kDefaultTokens, ","),
+                      ", so that every stage has a sequence of each of the ",
+                      domains, " calibration texts");
 }
 
 absl::StatusOr<search::StrategyOptions> ToStrategyOptions(

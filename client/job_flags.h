@@ -18,20 +18,25 @@ namespace evopress::client {
 // Model and texts.
 struct DataFlags {
   std::string model;
-  std::string text;                   // calibration
-  std::vector<std::string> held_out;  // "name=FILE" or FILE
+  std::string text;                      // calibration, if on one text
+  std::vector<std::string> calibration;  // "[name=]FILE[:WEIGHT]", else
+  std::string domain_fitness = "mean";   // or "worst"
+  std::vector<std::string> held_out;     // "name=FILE" or FILE
   int32_t sequence_length = 1024;
   int64_t statistics_tokens = 65536;
   int64_t search_tokens = 0;  // 0: as much as the text gives, up to a default
   int64_t held_out_tokens = 65536;
 };
 
+// Tokens of each stage.
+inline const std::vector<int64_t> kDefaultTokens = {1024, 2048, 8192};
+
 struct StrategyFlags {
   std::string strategy = "evopress";
   int32_t generations = 30;
   int32_t offspring = 32;
   std::vector<int32_t> survivors = {8, 2, 1};
-  std::vector<int64_t> tokens = {1024, 2048, 8192};
+  std::vector<int64_t> tokens = kDefaultTokens;
   int32_t races = 12;
   int32_t candidates = 16;
   int64_t decision_tokens = 8192;
@@ -85,7 +90,13 @@ absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
 
 // Tokens that the strategy measures apart from each other: what the search set
 // must hold at least.
-int64_t NeededTokens(const StrategyFlags& flags);
+std::vector<int64_t> NeededTokens(const StrategyFlags& flags);
+
+// Raises the default of --tokens where its stages would be too small for a
+// sequence of each of `domains` calibration texts, and says so; empty if it
+// need not.
+std::string RaiseDefaultTokens(size_t domains, int32_t sequence_length,
+                               StrategyFlags& flags);
 
 }  // namespace evopress::client
 

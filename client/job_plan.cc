@@ -105,9 +105,8 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   auto statistics = NeedsStatistics(plan.space);
   if (!statistics.ok()) return statistics.status();
   needs.statistics = *statistics;
-  needs.search_tokens = needs_search ? NeededTokens(flags.strategy) : 0;
-  DataFlags data = flags.data;
-  auto tokens = BuildTokenData(**model, data, needs);
+  if (needs_search) needs.search_tokens = NeededTokens(flags.strategy);
+  auto tokens = BuildTokenData(**model, flags.data, needs);
   if (!tokens.ok()) return tokens.status();
 
   // Hashing reads the whole model: last, when everything else is right.
@@ -138,6 +137,9 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   *spec.mutable_model() = *std::move(ref);
   *spec.mutable_space() = proto::ToProto(plan.space);
   for (const auto& set : tokens->sets) *spec.add_data() = set;
+  if (tokens->calibration.has_value()) {
+    *spec.mutable_calibration() = *std::move(tokens->calibration);
+  }
   spec.set_seed(flags.strategy.seed);
   auto& labels = *spec.mutable_labels();
   for (const auto& [key, value] : tokens->labels) labels[key] = value;
@@ -235,7 +237,7 @@ std::vector<std::string> ModelWarnings(const quant::Checkpoint& model) {
       "more may look better than they are")};
 }
 
-absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
+absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
   const BudgetOptions& budget = flags.budget;
   if (budget.target_bits.empty() && budget.max_size.empty() &&
       budget.target_sparsity.empty() && budget.budgets.empty() &&
@@ -245,6 +247,9 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
         "0.5 or --budget code_bits=N; with --drop also --drop-share 0.25 or "
         "--max-modules N");
   }
+  const std::string raised =
+      RaiseDefaultTokens(flags.data.calibration.size(),
+                         flags.data.sequence_length, flags.strategy);
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();
   const bool measures =
@@ -252,6 +257,7 @@ absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags) {
       !std::holds_alternative<search::DpOptions>(*strategy);
   auto plan = PlanCommon(flags, measures);
   if (!plan.ok()) return plan.status();
+  if (measures && !raised.empty()) plan->warnings.push_back(raised);
   if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
       !search::OnlyDrops(plan->space)) {
     return absl::InvalidArgumentError(absl::StrCat(

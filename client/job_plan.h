@@ -41,7 +41,7 @@ struct NamedText {
 
 // The job of `evopress search` and `submit`: all that can be checked without
 // a worker is checked here. `labels` may carry the command line.
-absl::StatusOr<JobPlan> PlanSearch(const JobFlags& flags);
+absl::StatusOr<JobPlan> PlanSearch(JobFlags flags);
 
 // A job that searches nothing: it builds the levels of the menu and measures
 // `assignments` on the held-out texts (both may be empty, but not the former

@@ -9,6 +9,7 @@
 #include "client/interrupt.h"
 #include "client/progress_line.h"
 #include "client/result_table.h"
+#include "client/standing_text.h"
 #include "client/text_table.h"
 #include "search/budget.h"
 
@@ -37,6 +38,14 @@ class JobProgress {
         job.state() == v1::Job::SEARCHING) {
       absl::StrAppend(&text, "  fitness ",
                       FormatFixed(job.incumbent().fitness(), 4));
+      if (job.spec().has_calibration()) {
+        absl::StrAppend(&text, " (", CalibrationText(job, job.incumbent()),
+                        ")");
+      }
+      if (const std::string lead = ShortLeadText(job.incumbent());
+          !lead.empty()) {
+        absl::StrAppend(&text, "  ", lead);
+      }
     }
     if (job.evaluated_tokens() > 0) {
       absl::StrAppend(&text, "  ", FormatCount(job.evaluated_tokens()),

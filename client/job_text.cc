@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/result_table.h"
+#include "client/standing_text.h"
 #include "client/text_table.h"
 
 namespace evopress::client {
@@ -72,6 +73,9 @@ nlohmann::json JobJson(const v1::Job& job) {
   if (job.has_incumbent() && std::isfinite(job.incumbent().fitness())) {
     json["incumbent_fitness"] = job.incumbent().fitness();
   }
+  if (const v1::Candidate* best = BestOf(job); best != nullptr) {
+    json["standing"] = StandingJson(job, *best);
+  }
   auto table = MakeResultTable(job);
   if (table.ok() && !table->rows.empty()) json["results"] = ToJson(*table);
   return json;
@@ -97,6 +101,15 @@ std::string JobText(const v1::Job& job, bool bold) {
   if (job.has_incumbent() && std::isfinite(job.incumbent().fitness())) {
     absl::StrAppend(&text, "  incumbent      fitness ",
                     FormatFixed(job.incumbent().fitness(), 5), "\n");
+  }
+  if (const v1::Candidate* best = BestOf(job); best != nullptr) {
+    if (const std::string values = CalibrationText(job, *best);
+        !values.empty()) {
+      absl::StrAppend(&text, "  calibration    ", values, "\n");
+    }
+    if (const std::string lead = LeadText(*best); !lead.empty()) {
+      absl::StrAppend(&text, "  lead           ", lead, "\n");
+    }
   }
   absl::StrAppend(&text, "  numeric class  ", job.numeric_class(),
                   "\n  history hash   ", job.history_hash(), "\n");

@@ -148,7 +148,7 @@ std::string DrawSearch(const SearchStory& story, const ResultTable& results) {
                   SvgText(kLeft + plot / 2, kHeight - 8, "middle", kDark, 12,
                           "tokens asked for"),
                   SvgText(kLeft, kTop - 6, "start", kDark, 12,
-                          story.metric + ", nats per token"));
+                          absl::StrCat(story.metric, ", ", story.unit)));
   // One path of dots for all candidates keeps large searches small.
   std::string dots;
   std::string line;

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "client/assignment_source.h"
+#include "client/calibration_text.h"
 #include "client/job_plan.h"
 #include "client/job_run.h"
 #include "client/progress_line.h"
 #include "client/result_table.h"
-#include "client/token_data.h"
 
 namespace evopress::client {
 
@@ -23,9 +23,12 @@ void AddMeasurementFlags(CLI::App& app, MeasurementFlags& flags) {
   app.add_option("--text-tokens", flags.tokens, "Tokens of each text")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40))
       ->capture_default_str();
-  app.add_option("--calibration", flags.calibration,
-                 "Text for the quantizer's statistics (default: the first "
-                 "sequences of the first text, which are then not measured)");
+  app.add_option(
+         "--calibration", flags.job.data.calibration,
+         "Text for the quantizer's statistics, as [NAME=]FILE[:WEIGHT]; "
+         "may be repeated (default: the first sequences of the first "
+         "text, which are then not measured)")
+      ->allow_extra_args(false);
   app.add_option("--statistics-tokens", flags.job.data.statistics_tokens,
                  "Tokens from which the statistics are made")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40))
@@ -44,9 +47,9 @@ absl::Status RunMeasurement(const MeasurementFlags& flags,
   JobFlags job = flags.job;
   job.data.held_out = flags.texts;
   job.data.held_out_tokens = flags.tokens;
-  job.data.text = !flags.calibration.empty()
-                      ? flags.calibration
-                      : ParseNamedFile(flags.texts.front()).path;
+  if (job.data.calibration.empty()) {
+    job.data.text = ParseNamedFile(flags.texts.front()).path;
+  }
   std::vector<NamedText> texts;
   if (sources.empty()) {
     // The reference alone needs no levels.

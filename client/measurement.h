@@ -15,7 +15,6 @@ struct MeasurementFlags {
   JobFlags job;
   LocalFlags local;
   std::vector<std::string> texts;  // NAME=FILE, measured on
-  std::string calibration;         // statistics; empty: the first text
   int64_t tokens = 65536;          // of each text
   bool json = false;
 };

@@ -15,6 +15,7 @@
 #include "client/loss_chart.h"
 #include "client/result_table.h"
 #include "client/space_builder.h"
+#include "client/standing_text.h"
 #include "client/svg.h"
 #include "client/text_table.h"
 
@@ -119,6 +120,35 @@ std::string Results(const ResultTable& table) {
   }
   if (!any) return "<p>No held-out text was given.</p>\n";
   return absl::StrCat(DrawResults(table), html.Html());
+}
+
+// What the search itself knew of its best candidate.
+std::string Standing(const v1::Job& job) {
+  const v1::Candidate* const best = BestOf(job);
+  if (best == nullptr) return "";
+  std::string html;
+  HtmlTable table({"calibration text", ">weight", ">sequences", ">fitness"});
+  const std::vector<DomainValue> values = CalibrationOf(job, *best);
+  double total = 0;
+  for (const auto& domain : job.spec().calibration().domains()) {
+    total += domain.weight();
+  }
+  for (size_t d = 0; d < values.size(); ++d) {
+    std::vector<std::string> cells = {values[d].domain, "1", ""};
+    if (total > 0) {
+      const auto& domain =
+          job.spec().calibration().domains(static_cast<int>(d));
+      cells[1] = absl::StrFormat("%.3g", domain.weight() / total);
+      cells[2] = FormatCount(domain.sequences());
+    }
+    cells.push_back(FormatFixed(values[d].value, 5));
+    table.AddRow(cells);
+  }
+  if (!values.empty()) html = table.Html();
+  if (const std::string lead = LeadText(*best); !lead.empty()) {
+    absl::StrAppend(&html, "<p>Lead: ", EscapeXml(lead), ".</p>\n");
+  }
+  return html;
 }
 
 std::string Costs(const ExportInput& input) {
@@ -258,6 +288,8 @@ absl::StatusOr<std::string> WriteReport(const ExportInput& input,
       "<title>", EscapeXml(input.job.spec().display_name()),
       "</title>\n<style>", kStyle, "</style></head><body>\n",
       Summary(input, story), Section("Results", Results(*table)),
+      Section("On the calibration texts, as the search last measured it",
+              Standing(input.job)),
       Section("Levels", picture), Section("Costs and budgets", Costs(input)),
       Section("The search", DrawSearch(story, *table)),
       Section("Rounds", Rounds(story)), Section("Provenance", *provenance),

@@ -1,10 +1,13 @@
 #include "client/search_story.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/conversions.h"
+#include "search/sample_domains.h"
 #include "search/strategy.h"
 #include "search/strategy_options.h"
 #include "server/level_build.h"
@@ -41,12 +44,7 @@ std::unique_ptr<search::Strategy> StrategyOf(
   if (!space.ok()) return nullptr;
   search::StrategyInput input;
   input.space = *std::move(space);
-  for (const v1::TokenSetRef& set : job.spec().data()) {
-    if (set.role() != v1::TokenSetRef::SEARCH) continue;
-    input.num_samples = set.sequences();
-    input.sample_tokens = set.length();
-  }
-  input.seed = job.spec().seed();
+  proto::ReadSamples(job.spec(), input);
   input.layer_errors = server::LayerErrors(table);
   auto strategy = search::MakeStrategy(std::move(input), options);
   return strategy.ok() ? *std::move(strategy) : nullptr;
@@ -102,8 +100,16 @@ absl::StatusOr<SearchStory> TellStory(
   for (const v1::TokenSetRef& set : job.spec().data()) {
     if (set.role() == v1::TokenSetRef::SEARCH) length = set.length();
   }
+  search::StrategyInput input;
+  proto::ReadSamples(job.spec(), input);
+  if (absl::Status s = search::CheckDomains(input); !s.ok()) return s;
+  const search::SampleDomains domains(input);
+  std::vector<search::SampleSums> scales;  // told by the first round
   SearchStory story;
-  story.metric = NameOf(metric);
+  story.metric = domains.relative()
+                     ? absl::StrCat("worst relative ", NameOf(metric))
+                     : NameOf(metric);
+  story.unit = domains.relative() ? "start point = 1" : "nats per token";
   std::vector<search::RoundResults> results;
   int64_t tokens = 0;
   for (const v1::RoundRecord& record : records) {
@@ -118,8 +124,20 @@ absl::StatusOr<SearchStory> TellStory(
         if (!sum.ok()) return sum.status();
         sums.push_back(*sum);
       }
+      const std::vector<int32_t> samples(evaluation.samples().begin(),
+                                         evaluation.samples().end());
       round.samples += evaluation.samples_size();
-      round.losses.push_back(search::MeanMetric(sums, metric));
+      if (sums.size() != samples.size()) {  // a round still pending
+        round.losses.push_back(std::numeric_limits<double>::infinity());
+        continue;
+      }
+      if (domains.relative() && scales.empty()) {
+        scales = domains.Scales(samples, sums);
+      }
+      round.losses.push_back(domains.Fitness(domains.Means(
+          samples,
+          domains.relative() ? domains.Relative(samples, sums, scales) : sums,
+          metric)));
     }
     tokens += round.samples * length;
     round.tokens = tokens;

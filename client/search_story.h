@@ -27,7 +27,8 @@ struct StoryRound {
 };
 
 struct SearchStory {
-  std::string metric;  // "KL", "top-k KL" or "NLL"
+  std::string metric;  // "KL", "top-k KL", "NLL" or "worst relative KL" …
+  std::string unit;    // of the losses
   std::vector<StoryRound> rounds;
   // False if the strategy of this program asks for other rounds than the
   // journal holds; incumbents and changes are then unknown.

@@ -4,12 +4,16 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/calibration_text.h"
 #include "search/digest.h"
+#include "search/sample_domains.h"
 #include "worker/calibration.h"
 #include "worker/token_set.h"
 #include "worker/tokenizer.h"
@@ -50,6 +54,19 @@ struct Source {
   int64_t next = 0;  // first sequence not handed out
 };
 
+// A source under the name of its domain.
+struct Text {
+  Source* source;
+  std::string domain;
+};
+
+std::string Label(v1::TokenSetRef::Role role, const std::string& domain) {
+  const char* const name = role == v1::TokenSetRef::STATISTICS ? "statistics"
+                           : role == v1::TokenSetRef::SEARCH   ? "search"
+                                                               : "held_out";
+  return absl::StrCat("text.", name, domain.empty() ? "" : ".", domain);
+}
+
 class TokenDataBuilder {
  public:
   TokenDataBuilder(const DataFlags& flags, const worker::Tokenizer& tokenizer)
@@ -76,50 +93,78 @@ class TokenDataBuilder {
 
   int64_t Left(const Source& source) const {
     return worker::AvailableSequences(
-               static_cast<int64_t>(source.tokens.size()), Cut(source)) -
+               static_cast<int64_t>(source.tokens.size()), Cut()) -
            source.next;
   }
 
-  // Adds a set of `count` sequences. `flag` is named if there are too few.
-  absl::Status Add(Source& source, int64_t count, v1::TokenSetRef::Role role,
-                   const std::string& domain, const std::string& flag) {
+  // Adds a set whose sequence i is the next one of texts[order[i]]. `flag` is
+  // named if a text has too few.
+  absl::Status Add(const std::vector<Text>& texts,
+                   const std::vector<size_t>& order, v1::TokenSetRef::Role role,
+                   const std::string& flag) {
     const int64_t length = flags_.sequence_length;
-    if (count < 1 || Left(source) < count) {
+    const bool several = texts.size() > 1;
+    if (several && order.size() < texts.size()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "text \"", source.path, "\" has ", source.tokens.size(),
-          " tokens = ", source.next + Left(source), " sequences of ", length,
-          ", of which ", source.next, " are taken; ", flag, " needs ",
-          std::max<int64_t>(count, 1), " more (",
-          std::max<int64_t>(count, 1) * length,
-          " tokens): give a longer text, or lower ", flag,
-          " or --sequence-length"));
+          flag, " gives ", order.size(), " sequences of ", length,
+          " tokens, fewer than the ", texts.size(),
+          " calibration texts: raise it or shorten --sequence-length"));
     }
-    worker::CutOptions cut = Cut(source);
-    cut.start = source.next;
-    cut.count = count;
-    cut.domain = domain;
-    auto set =
-        worker::CutSequences(source.tokens, tokenizer_.vocab_size(), cut);
+    std::vector<int64_t> counts(texts.size(), 0);
+    for (size_t text : order) ++counts[text];
+    std::vector<worker::TokenSet> parts;
+    std::vector<std::string> names;
+    for (size_t t = 0; t < texts.size(); ++t) {
+      Source& source = *texts[t].source;
+      const int64_t count = std::max<int64_t>(counts[t], 1);
+      if (counts[t] < 1 || Left(source) < count) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "text \"", source.path, "\" has ", source.tokens.size(),
+            " tokens = ", source.next + Left(source), " sequences of ", length,
+            ", of which ", source.next, " are taken; ", flag, " needs ", count,
+            " more (", count * length,
+            " tokens): give a longer text, or lower ", flag,
+            " or --sequence-length"));
+      }
+      worker::CutOptions cut = Cut();
+      cut.start = source.next;
+      cut.count = count;
+      auto part =
+          worker::CutSequences(source.tokens, tokenizer_.vocab_size(), cut);
+      if (!part.ok()) return part.status();
+      parts.push_back(*std::move(part));
+      names.push_back(texts[t].domain);
+      source.next += count;
+      data.labels[Label(role, several || role == v1::TokenSetRef::HELD_OUT
+                                  ? texts[t].domain
+                                  : "")] =
+          absl::StrCat(source.sha256, " sequences ", cut.start, "-",
+                       cut.start + count - 1, " of ", source.path);
+    }
+    std::string domain = absl::StrJoin(names, "+");
+    if (domain.size() > worker::TokenSet::kMaxDomainBytes && several) {
+      domain = absl::StrCat(texts.size(), " texts");
+    }
+    std::vector<int32_t> ids;
+    std::vector<int64_t> next(texts.size(), 0);
+    for (size_t text : order) {
+      const auto sequence = parts[text].sequence(next[text]++);
+      ids.insert(ids.end(), sequence.begin(), sequence.end());
+    }
+    auto set = worker::TokenSet::Make(std::move(ids), length,
+                                      tokenizer_.vocab_size(), domain);
     if (!set.ok()) return set.status();
-    source.next += count;
     LocalArtifact artifact;
     artifact.bytes = set->Serialize();
     artifact.sha256 = search::Sha256Hex(artifact.bytes);
     artifact.size_bytes = static_cast<int64_t>(artifact.bytes.size());
-    artifact.label = absl::StrCat("tokens of ", source.path);
+    artifact.label = absl::StrCat("tokens of ", domain);
     v1::TokenSetRef ref;
     ref.set_role(role);
     ref.set_sha256(artifact.sha256);
-    ref.set_sequences(static_cast<int32_t>(count));
+    ref.set_sequences(static_cast<int32_t>(order.size()));
     ref.set_length(static_cast<int32_t>(length));
     ref.set_domain(domain);
-    std::string key = role == v1::TokenSetRef::STATISTICS ? "text.statistics"
-                      : role == v1::TokenSetRef::SEARCH
-                          ? "text.search"
-                          : absl::StrCat("text.held_out.", domain);
-    data.labels[key] =
-        absl::StrCat(source.sha256, " sequences ", cut.start, "-",
-                     cut.start + count - 1, " of ", source.path);
     data.sets.push_back(std::move(ref));
     data.artifacts.push_back(std::move(artifact));
     return absl::OkStatus();
@@ -128,7 +173,7 @@ class TokenDataBuilder {
   TokenData data;
 
  private:
-  worker::CutOptions Cut(const Source&) const {
+  worker::CutOptions Cut() const {
     worker::CutOptions cut;
     cut.length = flags_.sequence_length;
     cut.prefix = tokenizer_.prefix_ids();
@@ -140,55 +185,128 @@ class TokenDataBuilder {
   std::map<std::string, Source> sources_;
 };
 
-// The calibration text: statistics first, then search.
+// The texts that the flags name.
+absl::StatusOr<std::vector<CalibrationText>> CalibrationTexts(
+    const DataFlags& flags) {
+  if (!flags.text.empty() && !flags.calibration.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--text ", flags.text, " and --calibration ", flags.calibration[0],
+        " both name what to calibrate on; give all texts with --calibration"));
+  }
+  if (!flags.text.empty()) {
+    return std::vector<CalibrationText>{
+        {{ParseNamedFile(flags.text).name, flags.text}}};
+  }
+  if (!flags.calibration.empty()) return ParseCalibration(flags.calibration);
+  return absl::InvalidArgumentError(
+      "no calibration text: give --text FILE (UTF-8 text like what the model "
+      "will see), or several by weight with --calibration FILE:WEIGHT");
+}
+
+// How many sequences of each text the search needs at least.
+std::vector<int64_t> LeastShares(const std::vector<double>& weights,
+                                 const TokenNeeds& needs, int64_t length) {
+  std::vector<int64_t> least(weights.size(), 0);
+  for (int64_t tokens : needs.search_tokens) {
+    const auto count = static_cast<int32_t>((tokens + length - 1) / length);
+    for (size_t text : search::DomainOrder(weights, count)) ++least[text];
+  }
+  return least;
+}
+
+// The search set's sequences of each text: as many as asked for or, by default,
+// as there are up to a default; never less than the search needs.
+absl::StatusOr<std::vector<int64_t>> SearchShares(
+    const DataFlags& flags, const TokenNeeds& needs,
+    const std::vector<double>& weights, const std::vector<int64_t>& left) {
+  const int64_t length = flags.sequence_length;
+  int64_t needed = 0;
+  for (int64_t tokens : needs.search_tokens) needed += tokens;
+  if (flags.search_tokens > 0 && flags.search_tokens < needed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--search-tokens ", flags.search_tokens,
+                     " is less than one stage measures on (--tokens ", needed,
+                     "); raise it"));
+  }
+  std::vector<int64_t> shares(weights.size(), 0);
+  const int64_t most =
+      (flags.search_tokens > 0 ? flags.search_tokens : kDefaultSearchTokens) /
+      length;
+  if (most > std::numeric_limits<int32_t>::max()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--search-tokens ", flags.search_tokens, " is more than ",
+                     std::numeric_limits<int32_t>::max(), " sequences"));
+  }
+  for (size_t text : search::DomainOrder(weights, static_cast<int32_t>(most))) {
+    // What is too much by default ends the set, in proportion as it is.
+    if (flags.search_tokens == 0 && shares[text] >= left[text]) break;
+    ++shares[text];
+  }
+  const std::vector<int64_t> least = LeastShares(weights, needs, length);
+  for (size_t t = 0; t < shares.size(); ++t) {
+    shares[t] = std::max(shares[t], least[t]);
+  }
+  return shares;
+}
+
+std::vector<size_t> OneAfterTheOther(const std::vector<int64_t>& shares) {
+  std::vector<size_t> order;
+  for (size_t text = 0; text < shares.size(); ++text) {
+    order.insert(order.end(), static_cast<size_t>(shares[text]), text);
+  }
+  return order;
+}
+
+// The calibration texts: statistics first, then search.
 absl::Status AddCalibration(const DataFlags& flags, const TokenNeeds& needs,
                             TokenDataBuilder& builder) {
-  if (!needs.statistics && needs.search_tokens == 0) return absl::OkStatus();
-  if (flags.text.empty()) {
-    return absl::InvalidArgumentError(
-        "no calibration text: give --text FILE (UTF-8 text like what the "
-        "model will see)");
+  if (!needs.statistics && needs.search_tokens.empty()) return absl::OkStatus();
+  auto named = CalibrationTexts(flags);
+  if (!named.ok()) return named.status();
+  std::vector<Text> texts;
+  std::vector<double> weights;
+  for (const CalibrationText& text : *named) {
+    auto source = builder.Open(text.file.path);
+    if (!source.ok()) return source.status();
+    texts.push_back({*source, text.file.name});
+    weights.push_back(text.weight);
   }
-  auto source = builder.Open(flags.text);
-  if (!source.ok()) return source.status();
-  const int64_t length = flags.sequence_length;
-  const std::string domain = ParseNamedFile(flags.text).name;
   if (needs.statistics) {
-    if (absl::Status s = builder.Add(**source, flags.statistics_tokens / length,
-                                     v1::TokenSetRef::STATISTICS, domain,
-                                     "--statistics-tokens");
+    const int64_t count = flags.statistics_tokens / flags.sequence_length;
+    if (count > std::numeric_limits<int32_t>::max()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--statistics-tokens ", flags.statistics_tokens, " is more than ",
+          std::numeric_limits<int32_t>::max(), " sequences"));
+    }
+    if (absl::Status s = builder.Add(
+            texts, search::DomainOrder(weights, static_cast<int32_t>(count)),
+            v1::TokenSetRef::STATISTICS, "--statistics-tokens");
         !s.ok()) {
       return s;
     }
   }
-  if (needs.search_tokens == 0) return absl::OkStatus();
-  int64_t count = flags.search_tokens / length;
-  if (flags.search_tokens == 0) {
-    // As much as there is, up to the default; never less than one stage takes.
-    const int64_t least = (needs.search_tokens + length - 1) / length;
-    count = std::max(
-        least, std::min(builder.Left(**source), kDefaultSearchTokens / length));
-  } else if (flags.search_tokens < needs.search_tokens) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--search-tokens ", flags.search_tokens,
-                     " is less than one stage measures on (--tokens ",
-                     needs.search_tokens, "); raise it"));
+  if (needs.search_tokens.empty()) return absl::OkStatus();
+  std::vector<int64_t> left;
+  for (const Text& text : texts) left.push_back(builder.Left(*text.source));
+  auto shares = SearchShares(flags, needs, weights, left);
+  if (!shares.ok()) return shares.status();
+  if (texts.size() > 1) {
+    v1::Calibration& calibration = builder.data.calibration.emplace();
+    calibration.set_fitness(flags.domain_fitness == "worst"
+                                ? v1::Calibration::WORST
+                                : v1::Calibration::MEAN);
+    for (size_t t = 0; t < texts.size(); ++t) {
+      auto& domain = *calibration.add_domains();
+      domain.set_name(texts[t].domain);
+      domain.set_weight(weights[t]);
+      domain.set_sequences(static_cast<int32_t>((*shares)[t]));
+    }
   }
-  return builder.Add(**source, count, v1::TokenSetRef::SEARCH, domain,
+  return builder.Add(texts, OneAfterTheOther(*shares), v1::TokenSetRef::SEARCH,
                      "--search-tokens");
 }
 
 }  // namespace
-
-NamedFile ParseNamedFile(const std::string& text) {
-  const size_t equals = text.find('=');
-  // A name has no "/": "a/b=c.txt" is a path.
-  if (equals != std::string::npos && equals > 0 &&
-      text.substr(0, equals).find('/') == std::string::npos) {
-    return {text.substr(0, equals), text.substr(equals + 1)};
-  }
-  return {fs::path(text).stem().string(), text};
-}
 
 absl::StatusOr<TokenData> BuildTokenData(const quant::Checkpoint& model,
                                          const DataFlags& flags,
@@ -218,9 +336,10 @@ absl::StatusOr<TokenData> BuildTokenData(const quant::Checkpoint& model,
           "the sequences from ",
           (*source)->next, " on, which is disjoint but not another domain"));
     }
-    if (absl::Status s = builder.Add(
-            **source, flags.held_out_tokens / flags.sequence_length,
-            v1::TokenSetRef::HELD_OUT, file.name, "--held-out-tokens");
+    const int64_t count = flags.held_out_tokens / flags.sequence_length;
+    if (absl::Status s =
+            builder.Add({{*source, file.name}}, OneAfterTheOther({count}),
+                        v1::TokenSetRef::HELD_OUT, "--held-out-tokens");
         !s.ok()) {
       return s;
     }

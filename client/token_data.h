@@ -1,15 +1,22 @@
 // From text files to the token sets of a job: statistics and search on
-// disjoint parts of the calibration text, held-out sets on their own texts.
+// disjoint parts of the calibration texts, held-out sets on their own texts.
+//
+// Of several calibration texts each gives its share by weight: the statistics
+// alternate between them, so that every beginning of the set is in proportion;
+// the search set holds one after the other (JobSpec.calibration).
 #ifndef EVOPRESS_CLIENT_TOKEN_DATA_H_
 #define EVOPRESS_CLIENT_TOKEN_DATA_H_
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/artifact_transfer.h"
 #include "client/job_flags.h"
+#include "evopress/v1/jobs.pb.h"
 #include "evopress/v1/tasks.pb.h"
 #include "quant/checkpoint.h"
 
@@ -21,12 +28,15 @@ struct TokenData {
   std::vector<std::string> warnings;
   // "text.<role>[.<domain>]" -> "<SHA-256> <path>" of the file it came from.
   std::map<std::string, std::string> labels;
+  // Set if the search set is of several texts.
+  std::optional<v1::Calibration> calibration;
 };
 
 struct TokenNeeds {
   bool statistics = true;
-  // At least this many tokens for the search; 0: no search set.
-  int64_t search_tokens = 0;
+  // Tokens that the search measures apart from each other: its set holds them
+  // all at least. Empty: no search set.
+  std::vector<int64_t> search_tokens;
 };
 
 // InvalidArgument, with the tokens that a text has and those asked for, if a
@@ -35,13 +45,6 @@ struct TokenNeeds {
 absl::StatusOr<TokenData> BuildTokenData(const quant::Checkpoint& model,
                                          const DataFlags& flags,
                                          const TokenNeeds& needs);
-
-// "wiki=a/b.txt" -> {"wiki", "a/b.txt"}; "a/b.txt" -> {"b", "a/b.txt"}.
-struct NamedFile {
-  std::string name;
-  std::string path;
-};
-NamedFile ParseNamedFile(const std::string& text);
 
 }  // namespace evopress::client
 

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <map>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,7 @@ constexpr int kMaxMenu = 1 << 10;
 constexpr int kMaxSequences = 1 << 24;
 constexpr int kMaxLength = 1 << 20;
 constexpr int kMaxFiles = 10'000;
+constexpr size_t kMaxDomainName = 256;
 
 v1::Metric ToProto(search::Metric metric) {
   switch (metric) {
@@ -112,6 +114,35 @@ absl::Status ReadModules(const v1::SearchSpace& message,
           "\", which is not a unit of the space"));
     }
     space.units[u].module = found->second;
+  }
+  return absl::OkStatus();
+}
+
+// The numbers are checked by search::MakeStrategy.
+absl::Status ValidateCalibration(const v1::JobSpec& spec) {
+  if (!spec.has_calibration()) return absl::OkStatus();
+  const v1::Calibration& calibration = spec.calibration();
+  if (calibration.fitness() != v1::Calibration::MEAN &&
+      calibration.fitness() != v1::Calibration::WORST) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "calibration.fitness ", calibration.fitness(), " is unknown"));
+  }
+  if (calibration.domains_size() < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("calibration.domains has ", calibration.domains_size(),
+                     " entries; leave calibration out if there is one text"));
+  }
+  std::set<std::string> names;
+  for (const v1::Calibration::Domain& domain : calibration.domains()) {
+    if (domain.name().empty() || domain.name().size() > kMaxDomainName) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "calibration: a domain's name has ", domain.name().size(),
+          " bytes; 1 to ", kMaxDomainName, " are possible"));
+    }
+    if (!names.insert(domain.name()).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "calibration: two domains are called \"", domain.name(), "\""));
+    }
   }
   return absl::OkStatus();
 }
@@ -431,6 +462,22 @@ std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
+void ReadSamples(const v1::JobSpec& spec, search::StrategyInput& input) {
+  input.seed = spec.seed();
+  for (const v1::TokenSetRef& set : spec.data()) {
+    if (set.role() != v1::TokenSetRef::SEARCH) continue;
+    input.num_samples = set.sequences();
+    input.sample_tokens = set.length();
+  }
+  for (const v1::Calibration::Domain& domain : spec.calibration().domains()) {
+    input.domains.push_back(
+        {domain.name(), domain.sequences(), domain.weight()});
+  }
+  input.domain_fitness = spec.calibration().fitness() == v1::Calibration::WORST
+                             ? search::DomainFitness::kWorst
+                             : search::DomainFitness::kMean;
+}
+
 std::string IdentityBytes(v1::JobSpec spec) {
   spec.clear_labels();
   spec.clear_display_name();
@@ -544,12 +591,9 @@ absl::Status Validate(const v1::JobSpec& spec) {
       return s;
     }
   }
+  if (absl::Status s = ValidateCalibration(spec); !s.ok()) return s;
   search::StrategyInput input;
-  if (search_set != nullptr) {
-    input.num_samples = search_set->sequences();
-    input.sample_tokens = search_set->length();
-  }
-  input.seed = spec.seed();
+  ReadSamples(spec, input);
   if (search::NeedsLayerErrors(*options)) {
     for (const search::Unit& unit : space->units) {
       input.layer_errors.emplace_back(unit.menu.size(), 0.0);

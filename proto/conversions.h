@@ -34,6 +34,10 @@ v1::SampleSums ToProto(const search::SampleSums& sums);
 // InvalidArgument for negative or zero positions.
 absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message);
 
+// What a strategy is told of the spec beside space and errors: seed, samples
+// and their domains. Checks nothing: search::MakeStrategy does.
+void ReadSamples(const v1::JobSpec& spec, search::StrategyInput& input);
+
 // The same bytes for equal messages, on every machine of one protobuf version.
 std::string DeterministicBytes(const google::protobuf::MessageLite& message);
 

@@ -62,8 +62,9 @@ class Guided : public StepwiseStrategy {
         dearest_(Dearest(space())),
         restored_(RestoredLevels(space())),
         modules_(HasModules(space())),
-        samples_(this->input().num_samples, this->input().seed, options.samples,
-                 options.decision_samples) {
+        samples_(domains(), this->input().seed, options.samples,
+                 options.decision_samples),
+        measured_(domains()) {
     for (Assignment& probe : ProbesOfUnits(space())) {
       pairs_.probes.emplace_back(std::move(probe), dearest_);
     }
@@ -304,7 +305,7 @@ class Guided : public StepwiseStrategy {
     std::vector<double> gains;
     for (const Assignment& contestant : contestants_) {
       if (rung_ == 0) pairs_.races.emplace_back(contestant, incumbent);
-      gains.push_back(measured_.Compare(contestant, incumbent, samples).mean);
+      gains.push_back(measured_.Contest(contestant, incumbent, samples).mean);
     }
     if (!last) {
       std::vector<Assignment> survivors;
@@ -371,7 +372,7 @@ class Guided : public StepwiseStrategy {
     const Assignment anchor = BestOf(anchors_, samples_.decision());
     const Assignment& found = incumbent_->assignment;
     const PairedDifference gain =
-        measured_.Compare(found, anchor, samples_.decision());
+        measured_.Contest(found, anchor, samples_.decision());
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;

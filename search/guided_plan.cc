@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/probes.h"
+#include "search/sample_domains.h"
 
 namespace evopress::search {
 namespace {
@@ -101,6 +102,14 @@ absl::Status CheckOptions(const StrategyInput& input,
           input.space.cost_kinds[budget.kind], ", more than the budget of ",
           budget.limit, "; raise the budget or leave it out"));
     }
+  }
+  const SampleDomains domains(input);
+  for (const std::vector<int32_t>& apart :
+       {std::vector{options.samples.front()},
+        std::vector{before, options.decision_samples}}) {
+    absl::Status drawn =
+        domains.CheckSets("samples of races and decision_samples", apart);
+    if (!drawn.ok()) return drawn;
   }
   const int64_t least = FixedSamples(input, options);
   if (options.max_samples != 0 && options.max_samples < least) {

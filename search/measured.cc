@@ -1,5 +1,6 @@
 #include "search/measured.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -11,24 +12,6 @@ namespace evopress::search {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-PairedDifference Summarize(const std::vector<double>& differences) {
-  PairedDifference found;
-  found.samples = static_cast<int>(differences.size());
-  if (differences.empty()) return found;
-  for (double difference : differences) found.mean += difference;
-  found.mean /= found.samples;
-  if (!std::isfinite(found.mean)) {
-    found.mean = kInfinity;
-    return found;
-  }
-  if (found.samples < 2) return found;
-  for (double difference : differences) {
-    found.variance += (difference - found.mean) * (difference - found.mean);
-  }
-  found.variance /= found.samples - 1;
-  return found;
-}
 
 }  // namespace
 
@@ -47,13 +30,15 @@ double Measured::Mean(const Assignment& assignment,
                       const std::vector<int32_t>& samples) const {
   const auto row = values_.find(assignment);
   if (row == values_.end() || samples.empty()) return kInfinity;
-  double sum = 0;
+  std::vector<size_t> domains;
+  std::vector<double> values;
   for (int32_t sample : samples) {
     const auto value = row->second.find(sample);
     if (value == row->second.end()) return kInfinity;
-    sum += value->second;
+    domains.push_back(domains_.Of(sample));
+    values.push_back(value->second);
   }
-  return sum / static_cast<double>(samples.size());
+  return domains_.Fitness(Means(domains, values));
 }
 
 std::vector<int32_t> Measured::Missing(
@@ -80,17 +65,89 @@ PairedDifference Measured::Compare(const Assignment& a,
 
 PairedDifference Measured::Compare(const Assignment& a, const Assignment& b,
                                    const std::vector<int32_t>& samples) const {
+  const Shared shared = Share(a, b, samples);
+  const std::vector<double> weights =
+      domains_.Weights(Means(shared.domains, shared.a));
+  return Summarize(shared, weights, weights);
+}
+
+PairedDifference Measured::Contest(const Assignment& a, const Assignment& b,
+                                   const std::vector<int32_t>& samples) const {
+  const Shared shared = Share(a, b, samples);
+  return Summarize(shared, domains_.Influence(Means(shared.domains, shared.a)),
+                   domains_.Influence(Means(shared.domains, shared.b)));
+}
+
+Measured::Shared Measured::Share(const Assignment& a, const Assignment& b,
+                                 const std::vector<int32_t>& samples) const {
+  Shared shared;
   const auto of_a = values_.find(a);
   const auto of_b = values_.find(b);
-  std::vector<double> differences;
-  if (of_a == values_.end() || of_b == values_.end()) return {};
+  if (of_a == values_.end() || of_b == values_.end()) return shared;
   for (int32_t sample : samples) {
     const auto left = of_a->second.find(sample);
     const auto right = of_b->second.find(sample);
     if (left == of_a->second.end() || right == of_b->second.end()) continue;
-    differences.push_back(left->second - right->second);
+    shared.domains.push_back(domains_.Of(sample));
+    shared.a.push_back(left->second);
+    shared.b.push_back(right->second);
   }
-  return Summarize(differences);
+  return shared;
+}
+
+std::vector<std::optional<double>> Measured::Means(
+    const std::vector<size_t>& domains,
+    const std::vector<double>& values) const {
+  std::vector<double> sums(domains_.size(), 0);
+  std::vector<int> counts(domains_.size(), 0);
+  for (size_t i = 0; i < values.size(); ++i) {
+    sums[domains[i]] += values[i];
+    ++counts[domains[i]];
+  }
+  std::vector<std::optional<double>> means(domains_.size());
+  for (size_t d = 0; d < means.size(); ++d) {
+    if (counts[d] > 0) means[d] = sums[d] / counts[d];
+  }
+  return means;
+}
+
+// Each sample's difference is weighted so that their plain mean is the
+// difference of the fitness.
+PairedDifference Measured::Summarize(const Shared& shared,
+                                     const std::vector<double>& of_a,
+                                     const std::vector<double>& of_b) const {
+  PairedDifference found;
+  found.samples = static_cast<int>(shared.domains.size());
+  if (found.samples == 0) return found;
+  std::vector<int> counts(domains_.size(), 0);
+  for (size_t domain : shared.domains) ++counts[domain];
+  std::vector<double> differences;
+  for (size_t i = 0; i < shared.domains.size(); ++i) {
+    const size_t d = shared.domains[i];
+    const double stretch =
+        static_cast<double>(found.samples) / static_cast<double>(counts[d]);
+    differences.push_back(stretch * of_a[d] * shared.a[i] -
+                          stretch * of_b[d] * shared.b[i]);
+    found.mean += differences.back();
+  }
+  found.mean /= found.samples;
+  if (!std::isfinite(found.mean)) {
+    found.mean = kInfinity;
+    return found;
+  }
+  const auto strata = static_cast<int>(
+      std::count_if(counts.begin(), counts.end(), [](int c) { return c > 0; }));
+  const bool within = found.samples > strata;
+  const int freedom = found.samples - (within ? strata : 1);
+  if (freedom < 1) return found;
+  const std::vector<std::optional<double>> means =
+      Means(shared.domains, differences);
+  for (size_t i = 0; i < differences.size(); ++i) {
+    const double center = within ? *means[shared.domains[i]] : found.mean;
+    found.variance += (differences[i] - center) * (differences[i] - center);
+  }
+  found.variance /= freedom;
+  return found;
 }
 
 nlohmann::json Measured::Save() const {

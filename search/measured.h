@@ -1,33 +1,32 @@
 // What a search has measured so far, sample by sample, and paired differences
-// between assignments: samples that both were measured on, so that what makes
-// a sample hard cancels out.
+// between assignments, over domains as their fitness says.
 #ifndef EVOPRESS_SEARCH_MEASURED_H_
 #define EVOPRESS_SEARCH_MEASURED_H_
 
 #include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "search/sample_domains.h"
 #include "search/strategy.h"
 
 namespace evopress::search {
 
-struct PairedDifference {
-  double mean = 0;      // a - b, per position; +infinity: a is not finite
-  double variance = 0;  // of one sample's difference; 0 of fewer than two
-  int samples = 0;      // that both were measured on
-};
-
 // Thread-compatible.
 class Measured {
  public:
+  explicit Measured(SampleDomains domains = {})
+      : domains_(std::move(domains)) {}
+
   // Kept values win over later ones: equal questions have equal answers.
   void Add(const Round& round, const RoundResults& results, Metric metric);
 
-  // The mean over `samples` of the metric per position; +infinity unless all
-  // were measured and are finite.
+  // The fitness over `samples`; +infinity unless all were measured and are
+  // finite.
   double Mean(const Assignment& assignment,
               const std::vector<int32_t>& samples) const;
 
@@ -35,10 +34,16 @@ class Measured {
   std::vector<int32_t> Missing(const Assignment& assignment,
                                const std::vector<int32_t>& samples) const;
 
-  // Over all samples that `a` and `b` share.
+  // Over all samples that `a` and `b` share. Domains count by weight, whatever
+  // the fitness: differences of effects add up. The variance is that within
+  // domains; between them, where each has but one sample.
   PairedDifference Compare(const Assignment& a, const Assignment& b) const;
   // Over those of `samples` that they share.
   PairedDifference Compare(const Assignment& a, const Assignment& b,
+                           const std::vector<int32_t>& samples) const;
+
+  // The difference of their fitness over those of `samples` that they share.
+  PairedDifference Contest(const Assignment& a, const Assignment& b,
                            const std::vector<int32_t>& samples) const;
 
   nlohmann::json Save() const;
@@ -46,6 +51,20 @@ class Measured {
   absl::Status Load(const SearchSpace& space, const nlohmann::json& saved);
 
  private:
+  struct Shared {
+    std::vector<size_t> domains;  // of each sample that both have
+    std::vector<double> a, b;     // their values
+  };
+  Shared Share(const Assignment& a, const Assignment& b,
+               const std::vector<int32_t>& samples) const;
+  std::vector<std::optional<double>> Means(
+      const std::vector<size_t>& domains,
+      const std::vector<double>& values) const;
+  PairedDifference Summarize(const Shared& shared,
+                             const std::vector<double>& of_a,
+                             const std::vector<double>& of_b) const;
+
+  SampleDomains domains_;
   std::map<Assignment, std::map<int32_t, double>> values_;
 };
 

@@ -1,5 +1,6 @@
 // Which calibration samples a guided search uses when: some are kept apart for
-// the decision, the others go round, a fresh set for every race.
+// the decision, the others go round, a fresh set for every race. Every domain
+// has its share of every set.
 #ifndef EVOPRESS_SEARCH_RACE_SAMPLES_H_
 #define EVOPRESS_SEARCH_RACE_SAMPLES_H_
 
@@ -7,15 +8,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "search/sample_domains.h"
+
 namespace evopress::search {
 
 // A plain value; thread-safe once made. All samples come in rising order.
 class RaceSamples {
  public:
   // stages[rung]: samples of a race up to its `rung`, rising.
-  // REQUIRES: stages.back() + decision <= num_samples.
-  RaceSamples(int32_t num_samples, uint64_t seed, std::vector<int32_t> stages,
-              int32_t decision);
+  // REQUIRES: domains.CheckSets() of stages.front(), and of stages.back() and
+  // decision.
+  RaceSamples(const SampleDomains& domains, uint64_t seed,
+              const std::vector<int32_t>& stages, int32_t decision);
 
   // Samples of race `race` up to its `rung`; each set contains the one before
   // it.
@@ -31,14 +35,15 @@ class RaceSamples {
   std::vector<int32_t> Apart(int race) const;
 
   const std::vector<int32_t>& decision() const { return decision_; }
-  size_t last_rung() const { return stages_.size() - 1; }
+  size_t last_rung() const { return shares_.size() - 1; }
 
  private:
-  // `count` of the pool from place `first` on.
-  std::vector<int32_t> Take(size_t first, int32_t count) const;
+  // Of every domain, counts[domain] of its pool from places[domain] on.
+  std::vector<int32_t> Take(const std::vector<size_t>& places,
+                            const std::vector<int32_t>& counts) const;
 
-  std::vector<int32_t> stages_;
-  std::vector<int32_t> pool_;  // in drawn order
+  std::vector<std::vector<int32_t>> shares_;  // [rung][domain]
+  std::vector<std::vector<int32_t>> pools_;   // of each domain, in drawn order
   std::vector<int32_t> decision_;
 };
 

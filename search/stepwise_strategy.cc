@@ -9,7 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
+#include "search/measured.h"
 #include "search/rng.h"
+#include "search/start_point.h"
 
 namespace evopress::search {
 namespace {
@@ -19,6 +21,34 @@ using nlohmann::json;
 constexpr char kFormat[] = "evopress.snapshot.1";
 // No candidate ever has this slot.
 constexpr uint32_t kSampleSlot = 0xFFFFFFFF;
+// Of each domain, to learn its scale.
+constexpr int32_t kScaleSamples = 8;
+
+std::vector<int32_t> CountsOfScales(const SampleDomains& domains) {
+  std::vector<int32_t> counts;
+  for (size_t d = 0; d < domains.size(); ++d) {
+    counts.push_back(std::min(kScaleSamples, domains[d].samples));
+  }
+  return counts;
+}
+
+json ToJson(const std::vector<SampleSums>& scales) {
+  json saved = json::array();
+  for (const SampleSums& scale : scales) {
+    saved.push_back({Bits(scale.kl), Bits(scale.topk_kl), Bits(scale.nll)});
+  }
+  return saved;
+}
+
+std::vector<SampleSums> ScalesFromJson(const json& saved) {
+  std::vector<SampleSums> scales;
+  for (const json& scale : saved) {
+    scales.push_back({FromBits(scale.at(0).get<uint64_t>()),
+                      FromBits(scale.at(1).get<uint64_t>()),
+                      FromBits(scale.at(2).get<uint64_t>()), 1});
+  }
+  return scales;
+}
 
 json ToJson(const Step& step) {
   if (const Done* done = std::get_if<Done>(&step)) {
@@ -86,7 +116,9 @@ absl::Status Fits(const Round& round, const RoundResults& results) {
 
 StepwiseStrategy::StepwiseStrategy(StrategyInput input,
                                    StrategyIdentity identity)
-    : input_(std::move(input)), identity_(std::move(identity)) {}
+    : input_(std::move(input)),
+      domains_(input_),
+      identity_(std::move(identity)) {}
 
 absl::StatusOr<Step> StepwiseStrategy::Start() {
   if (pending_.has_value()) {
@@ -96,9 +128,81 @@ absl::StatusOr<Step> StepwiseStrategy::Start() {
     const absl::Status reachable = CheckBudgetsReachable(space());
     if (!reachable.ok()) return reachable;
   }
-  absl::StatusOr<Step> step = First();
+  absl::StatusOr<Step> step = FirstRound();
   if (step.ok()) pending_ = *step;
   return step;
+}
+
+absl::StatusOr<Step> StepwiseStrategy::FirstRound() {
+  if (!NeedsScales()) return First();
+  auto start = StartCandidates(space(), /*count=*/1, input_.seed);
+  if (!start.ok()) return start.status();
+  Rng rng(input_.seed, static_cast<uint64_t>(rounds_), kSampleSlot);
+  return NewRound("scale of each domain", *std::move(start),
+                  domains_.Draw(CountsOfScales(domains_), rng));
+}
+
+absl::StatusOr<Step> StepwiseStrategy::TakeRound(const Round& round,
+                                                 const RoundResults& results) {
+  if (NeedsScales()) {
+    scales_ = domains_.Scales(round.evaluations[0].samples, results[0]);
+    return First();
+  }
+  RoundResults relative;
+  if (domains_.relative()) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      relative.push_back(
+          domains_.Relative(round.evaluations[i].samples, results[i], scales_));
+    }
+  }
+  results_ = domains_.relative() ? &relative : &results;
+  std::vector<double> fitness;
+  for (size_t i = 0; i < results.size(); ++i) {
+    fitness.push_back(domains_.Fitness(domains_.Means(
+        round.evaluations[i].samples, (*results_)[i], identity_.fitness)));
+  }
+  absl::StatusOr<Step> step = Next(round, fitness);
+  if (step.ok()) TakeStanding(round, results, *results_);
+  results_ = nullptr;
+  return step;
+}
+
+void StepwiseStrategy::TakeStanding(const Round& round,
+                                    const RoundResults& plain,
+                                    const RoundResults& results) {
+  if (!incumbent_.has_value()) return;
+  const Assignment incumbent = Canonical(space(), incumbent_->assignment);
+  const auto at =
+      std::find_if(round.evaluations.begin(), round.evaluations.end(),
+                   [&](const Evaluation& evaluation) {
+                     return evaluation.assignment == incumbent;
+                   });
+  if (at == round.evaluations.end()) {
+    if (standing_.has_value() && standing_->assignment != incumbent) {
+      standing_.reset();
+    }
+    return;
+  }
+  const size_t i = static_cast<size_t>(at - round.evaluations.begin());
+  Standing standing{incumbent, {}, std::nullopt};
+  for (const auto& mean :
+       domains_.Means(at->samples, plain[i], identity_.fitness)) {
+    standing.domains.push_back(
+        mean.value_or(std::numeric_limits<double>::infinity()));
+  }
+  Measured measured(domains_);
+  measured.Add(round, results, identity_.fitness);
+  for (const Evaluation& other : round.evaluations) {
+    if (other.assignment == incumbent) continue;
+    const PairedDifference lead =
+        measured.Contest(incumbent, other.assignment, at->samples);
+    // The runner-up is the one that the incumbent leads by least.
+    if (lead.samples >= 2 && std::isfinite(lead.mean) &&
+        (!standing.lead.has_value() || lead.mean > standing.lead->mean)) {
+      standing.lead = lead;
+    }
+  }
+  standing_ = std::move(standing);
 }
 
 absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
@@ -109,15 +213,8 @@ absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
   const Round round = std::get<Round>(*pending_);
   const absl::Status fits = Fits(round, results);
   if (!fits.ok()) return fits;
-  std::vector<double> fitness;
-  fitness.reserve(results.size());
-  for (const std::vector<SampleSums>& samples : results) {
-    fitness.push_back(MeanMetric(samples, identity_.fitness));
-  }
   measured_samples_ += std::exchange(pending_samples_, 0);
-  results_ = &results;
-  absl::StatusOr<Step> step = Next(round, fitness);
-  results_ = nullptr;
+  absl::StatusOr<Step> step = TakeRound(round, results);
   if (step.ok()) pending_ = *step;
   return step;
 }
@@ -131,6 +228,7 @@ std::string StepwiseStrategy::Snapshot() const {
                {"pending_samples", pending_samples_},
                {"state", SaveState()}};
   if (pending_.has_value()) body["step"] = ToJson(*pending_);
+  if (!scales_.empty()) body["scales"] = ToJson(scales_);
   if (incumbent_.has_value()) {
     body["incumbent"] = {{"levels", incumbent_->assignment.levels}};
     if (incumbent_->fitness.has_value()) {
@@ -177,8 +275,19 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
         incumbent->fitness = FromBits(saved.at("fitness").get<uint64_t>());
       }
     }
-    const absl::Status loaded = LoadState(body.at("state"));
-    if (!loaded.ok()) return loaded;
+    if (body.contains("scales")) {
+      scales_ = ScalesFromJson(body.at("scales"));
+      if (scales_.size() != domains_.size()) {
+        return absl::DataLossError(
+            absl::StrCat("snapshot holds scales of ", scales_.size(),
+                         " domains; the job has ", domains_.size()));
+      }
+    }
+    // Before the scales are known the strategy itself has no state.
+    if (!NeedsScales()) {
+      const absl::Status loaded = LoadState(body.at("state"));
+      if (!loaded.ok()) return loaded;
+    }
     rounds_ = body.at("rounds").get<int64_t>();
     measured_samples_ = body.at("measured_samples").get<int64_t>();
     pending_samples_ = body.at("pending_samples").get<int64_t>();
@@ -223,10 +332,7 @@ Round StepwiseStrategy::NewRound(std::string purpose,
 
 std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
   Rng rng(input_.seed, static_cast<uint64_t>(rounds_), kSampleSlot);
-  std::vector<int32_t> samples =
-      rng.SampleWithoutReplacement(input_.num_samples, count);
-  std::sort(samples.begin(), samples.end());
-  return samples;
+  return domains_.Draw(domains_.Shares(count), rng);
 }
 
 Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
@@ -258,7 +364,14 @@ absl::Status CheckSampleCount(const std::string& option, int32_t samples,
         absl::StrCat(option, "=", samples, " exceeds the ", input.num_samples,
                      " calibration samples; lower it or calibrate on more"));
   }
-  return absl::OkStatus();
+  return SampleDomains(input).CheckSets(option, {samples});
+}
+
+int64_t SamplesOfScales(const StrategyInput& input) {
+  const SampleDomains domains(input);
+  if (!domains.relative()) return 0;
+  const std::vector<int32_t> counts = CountsOfScales(domains);
+  return std::accumulate(counts.begin(), counts.end(), int64_t{0});
 }
 
 std::vector<size_t> Ranking(const std::vector<double>& fitness) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "search/sample_domains.h"
 #include "search/strategy.h"
 
 namespace evopress::search {
@@ -30,6 +31,7 @@ class StepwiseStrategy : public Strategy {
   absl::StatusOr<Step> Start() final;
   absl::StatusOr<Step> Tell(const RoundResults& results) final;
   std::optional<Incumbent> incumbent() const final { return incumbent_; }
+  std::optional<Standing> standing() const final { return standing_; }
   std::string Snapshot() const final;
   absl::StatusOr<Step> Restore(const std::string& snapshot) final;
 
@@ -40,10 +42,12 @@ class StepwiseStrategy : public Strategy {
   // False: Start() does not ask whether the budgets can be met.
   virtual bool NeedsBudgets() const { return true; }
   virtual absl::StatusOr<Step> First() = 0;
-  // fitness[i] belongs to round.evaluations[i]; +infinity where not finite.
+  // fitness[i] belongs to round.evaluations[i]; +infinity where not finite. By
+  // SampleDomains::Fitness().
   virtual absl::StatusOr<Step> Next(const Round& round,
                                     const std::vector<double>& fitness) = 0;
-  // What was measured, sample by sample; valid within Next() only.
+  // What was measured, sample by sample, in units of the domain's scale if
+  // domains().relative(); valid within Next() only.
   const RoundResults& results() const { return *results_; }
   // State beyond the pending round and the incumbent; none by default.
   // DataLoss if damaged; exceptions of the JSON library are caught by the
@@ -56,7 +60,8 @@ class StepwiseStrategy : public Strategy {
                  const std::vector<int32_t>& samples);
   // The next round, every assignment on samples of its own.
   Round NewRound(std::string purpose, std::vector<Evaluation> evaluations);
-  // Different samples in rising order, drawn afresh for the next round.
+  // Different samples in rising order, drawn afresh for the next round; every
+  // domain has its share of them.
   std::vector<int32_t> DrawSamples(int32_t count) const;
   // Makes `winner`, made canonical, the incumbent and ends the search.
   Step Finish(Assignment winner, double fitness);
@@ -65,6 +70,7 @@ class StepwiseStrategy : public Strategy {
 
   const SearchSpace& space() const { return input_.space; }
   const StrategyInput& input() const { return input_; }
+  const SampleDomains& domains() const { return domains_; }
 
   // Samples asked for so far, the pending round's too.
   int64_t asked_samples() const { return measured_samples_ + pending_samples_; }
@@ -72,18 +78,37 @@ class StepwiseStrategy : public Strategy {
   std::optional<Incumbent> incumbent_;
 
  private:
+  // True while the pending round, or the one to come, measures what domains
+  // are compared by.
+  bool NeedsScales() const {
+    return domains_.relative() && identity_.planned_samples > 0 &&
+           scales_.empty();
+  }
+  absl::StatusOr<Step> FirstRound();
+  absl::StatusOr<Step> TakeRound(const Round& round,
+                                 const RoundResults& results);
+  void TakeStanding(const Round& round, const RoundResults& plain,
+                    const RoundResults& results);
+
   const StrategyInput input_;
+  const SampleDomains domains_;
   const StrategyIdentity identity_;
   int64_t rounds_ = 0;            // made so far
   int64_t measured_samples_ = 0;  // asked for before the pending round
   int64_t pending_samples_ = 0;   // asked for by the pending round
   std::optional<Step> pending_;   // unset before Start()
   const RoundResults* results_ = nullptr;
+  std::vector<SampleSums> scales_;  // of each domain
+  std::optional<Standing> standing_;
 };
 
-// InvalidArgument, naming the option, unless 1 <= samples <= num_samples.
+// InvalidArgument, naming the option, unless so many samples can be drawn.
 absl::Status CheckSampleCount(const std::string& option, int32_t samples,
                               const StrategyInput& input);
+
+// Samples measured before the first round of a strategy, for the scales of
+// domains; 0 unless domains are compared.
+int64_t SamplesOfScales(const StrategyInput& input);
 
 // Indices of `fitness` from best to worst: by value, then by index. Values
 // that are not finite come last.

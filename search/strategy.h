@@ -40,6 +40,28 @@ enum class Metric { kKl, kTopKKl, kNll };
 // up in sample order. +infinity if a sum is not finite or nothing was scored.
 double MeanMetric(const std::vector<SampleSums>& samples, Metric metric);
 
+// How much better or worse one assignment is than another, by samples that both
+// were measured on, so that what makes a sample hard cancels out.
+struct PairedDifference {
+  double mean = 0;      // a - b, per position; +infinity: a is not finite
+  double variance = 0;  // of one sample's difference; 0 of fewer than two
+  int samples = 0;      // that both were measured on
+};
+
+// A part of the calibration set that stands for one kind of text.
+struct SampleDomain {
+  std::string name;     // for people: "c4", "code"
+  int32_t samples = 0;  // so many, behind those of the domains before
+  double weight = 1;    // positive; only ratios count
+};
+
+// What a candidate's fitness is over several domains.
+enum class DomainFitness {
+  kMean,   // the domains' means of the metric, by weight
+  kWorst,  // the largest of the domains' means, each relative to that of the
+           // point where evopress starts (start_point.h) on that domain
+};
+
 // One candidate, canonical, on some samples (indices into the job's calibration
 // set).
 struct Evaluation {
@@ -73,6 +95,16 @@ struct Incumbent {
   std::optional<double> fitness;  // unset until first measured
 };
 
+// How the incumbent stands, by the last round that measured it with others.
+struct Standing {
+  Assignment assignment;
+  // The mean of the metric by domain; one number if there is one domain.
+  std::vector<double> domains;
+  // Its fitness less that of the best other candidate of that round. Unset
+  // unless they share two samples.
+  std::optional<PairedDifference> lead;
+};
+
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -87,6 +119,10 @@ class Strategy {
   // Unset before the strategy has a feasible assignment.
   virtual std::optional<Incumbent> incumbent() const = 0;
 
+  // Of the incumbent. Unset before a round has measured it, and after Restore()
+  // until a round does.
+  virtual std::optional<Standing> standing() const = 0;
+
   // All state after the last Start/Tell as text (JSON). Restore() on a
   // freshly made strategy of the same space, options and seed returns the
   // step that was pending. DataLoss if the text is damaged or not ours.
@@ -99,6 +135,9 @@ struct StrategyInput {
   SearchSpace space;
   int32_t num_samples = 0;    // size of the search calibration set
   int64_t sample_tokens = 0;  // tokens of each sample
+  // What the samples are of, if of several domains; see sample_domains.h.
+  std::vector<SampleDomain> domains = {};
+  DomainFitness domain_fitness = DomainFitness::kMean;
   uint64_t seed = 0;
   // layer_errors[u][l]: proxy error of unit u at level l, relative to the
   // unit's own energy: sum tr(dW H dW^T) / sum tr(W H W^T) over its layers. A

@@ -16,6 +16,7 @@
 #include "search/guided.h"
 #include "search/policy_gradient.h"
 #include "search/random_search.h"
+#include "search/sample_domains.h"
 #include "search/subnet_ga.h"
 #include "search/uniform.h"
 #include "search/weighted_dp.h"
@@ -117,6 +118,14 @@ std::string JobHash(const StrategyInput& input,
     out.Word(errors.size());
     for (double error : errors) out.Double(error);
   }
+  if (!input.domains.empty()) {
+    out.Word(input.domains.size());
+    for (const SampleDomain& domain : input.domains) {
+      out.Int(domain.samples);
+      out.Double(domain.weight);
+    }
+    out.Int(static_cast<int64_t>(input.domain_fitness));
+  }
   out.Text(StrategyName(options));
   out.Int(StrategyVersion(options));
   std::visit(
@@ -163,7 +172,14 @@ absl::Status CheckInput(const StrategyInput& input,
         "num_samples=", input.num_samples,
         " and sample_tokens=", input.sample_tokens, " must not be negative"));
   }
+  if (absl::Status domains = CheckDomains(input); !domains.ok()) return domains;
   const std::string name = StrategyName(options);
+  if (input.domain_fitness == DomainFitness::kWorst &&
+      std::holds_alternative<FixedOptions>(options)) {
+    return absl::InvalidArgumentError(
+        "\"fixed\" has no budget whose start point domains could be compared "
+        "with; use the mean over domains");
+  }
   if (HasModules(input.space) &&
       std::holds_alternative<PolicyGradientOptions>(options)) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -182,6 +198,19 @@ absl::Status CheckInput(const StrategyInput& input,
         absl::StrCat("\"", name, "\" needs the layers' errors, unknown here"));
   }
   return CheckLayerErrors(input);
+}
+
+// What the strategy itself measures, and the scales of domains before it.
+int64_t AllSamples(const StrategyInput& input, const StrategyOptions& options) {
+  const int64_t samples = std::visit(
+      [&](const auto& chosen) { return PlannedSamples(input, chosen); },
+      options);
+  int64_t all = 0;
+  if (samples == 0) return 0;
+  if (__builtin_add_overflow(samples, SamplesOfScales(input), &all)) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return all;
 }
 
 }  // namespace
@@ -210,7 +239,7 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
         if (!checked.ok()) return checked;
         StrategyIdentity identity{StrategyName(options),
                                   JobHash(input, options), FitnessOf(chosen),
-                                  PlannedSamples(input, chosen)};
+                                  AllSamples(input, options)};
         return NewStrategy(std::move(input), chosen, std::move(identity));
       },
       options);
@@ -218,9 +247,7 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
 
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options) {
-  const int64_t samples = std::visit(
-      [&](const auto& chosen) { return PlannedSamples(input, chosen); },
-      options);
+  const int64_t samples = AllSamples(input, options);
   int64_t tokens = 0;
   if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
     return std::numeric_limits<int64_t>::max();

@@ -9,6 +9,7 @@
 #include "search/sha256.h"
 #include "search/strategy_options.h"
 #include "server/level_build.h"
+#include "server/standing.h"
 
 namespace evopress::server {
 namespace {
@@ -31,6 +32,11 @@ std::string HistoryOrigin(v1::JobSpec spec, const std::string& numeric_class) {
                              }),
               data->end());
   for (v1::TokenSetRef& set : *data) set.clear_domain();
+  if (spec.has_calibration()) {
+    for (auto& domain : *spec.mutable_calibration()->mutable_domains()) {
+      domain.clear_name();
+    }
+  }
   return search::Sha256Hex(proto::DeterministicBytes(spec));
 }
 
@@ -255,11 +261,7 @@ absl::Status JobRunner::StartSearch() {
   if (!options.ok()) return options.status();
   search::StrategyInput input;
   input.space = space_;
-  if (search_set_.has_value()) {
-    input.num_samples = search_set_->sequences();
-    input.sample_tokens = search_set_->length();
-  }
-  input.seed = spec_.seed();
+  proto::ReadSamples(spec_, input);
   input.layer_errors = layer_errors_;
   auto strategy = search::MakeStrategy(std::move(input), *options);
   if (!strategy.ok()) return strategy.status();
@@ -313,6 +315,16 @@ void JobRunner::KeepIncumbent() {
       MakeCandidate("incumbent", incumbent->assignment);
   outcome_.mutable_incumbent()->set_fitness(
       incumbent->fitness.value_or(std::numeric_limits<double>::infinity()));
+  AddStanding(*outcome_.mutable_incumbent());
+}
+
+void JobRunner::AddStanding(v1::Candidate& candidate) const {
+  const auto standing = strategy_->standing();
+  if (!standing.has_value() || proto::PackLevels(standing->assignment) !=
+                                   candidate.assignment().levels()) {
+    return;
+  }
+  DescribeStanding(*standing, search_set_->length(), candidate);
 }
 
 absl::Status JobRunner::TakeStep(search::Step step) {
@@ -622,6 +634,7 @@ absl::Status JobRunner::EndReport(absl::Time now) {
   // What the search itself measured, where there was one.
   if (strategy_ != nullptr) {
     holder.mutable_results(0)->set_fitness(done_->fitness);
+    AddStanding(*holder.mutable_results(0));
   }
   holder.clear_incumbent();
   record_.state = v1::Job::SUCCEEDED;

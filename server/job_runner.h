@@ -113,6 +113,7 @@ class JobRunner {
   absl::Status TakeStep(search::Step step);
   absl::Status StopSearch(v1::Job::Stop reason);
   void KeepIncumbent();
+  void AddStanding(v1::Candidate& candidate) const;
   int64_t TokensOf(const search::Round& round) const;
   void UpdateRecord();
   absl::Status BeginRound(const search::Round& round);

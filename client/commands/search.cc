@@ -13,6 +13,7 @@
 #include "client/job_text.h"
 #include "client/progress_line.h"
 #include "client/result_table.h"
+#include "client/standing_text.h"
 
 namespace evopress::client {
 namespace {
@@ -54,11 +55,13 @@ absl::Status RunSearch(const SearchFlags& flags) {
         {"stopped_by", StopName(run->job)},
         {"reproducible", IsReproducible(run->job)},
         {"warnings", plan->warnings},
+        {"standing", StandingJson(run->job, input->candidate)},
         {"results", ToJson(*table)}};
     std::printf("%s\n", json.dump(2).c_str());
   } else {
-    std::printf("%s%s\nwritten to %s\n",
+    std::printf("%s%s%s\nwritten to %s\n",
                 FormatTable(*table, UseColor()).c_str(),
+                StandingText(run->job, input->candidate).c_str(),
                 StopText(run->job).c_str(), flags.output.out.c_str());
   }
   return absl::OkStatus();
