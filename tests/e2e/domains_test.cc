@@ -153,12 +153,12 @@ TEST_F(Domains, WhatIsWrongIsNamed) {
   RunResult r = RunRaw(
       "search", {"--calibration", tmp_ / "c4.txt:0", "--out", tmp_ / "out"});
   EXPECT_EQ(r.exit_code, 2);
-  EXPECT_THAT(r.err, HasSubstr("\"0\" is not a positive number"));
+  EXPECT_THAT(r.out, HasSubstr("is not a positive number"));
   auto flags = Both();
   flags.insert(flags.end(), {"--tokens", "32,128", "--out", tmp_ / "out"});
   r = RunRaw("search", flags);
   EXPECT_EQ(r.exit_code, 2);
-  EXPECT_THAT(r.err, HasSubstr("fewer than the 2 calibration domains"));
+  EXPECT_THAT(r.out, HasSubstr("fewer than the 2 calibration domains"));
 }
 
 }  // namespace
