@@ -155,10 +155,11 @@ TEST_F(Domains, WhatIsWrongIsNamed) {
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_THAT(r.out, HasSubstr("is not a positive number"));
   auto flags = Both();
-  flags.insert(flags.end(), {"--tokens", "32,128", "--out", tmp_ / "out"});
+  flags.insert(flags.end(),
+               {"--calibration", tmp_ / "wiki.txt", "--out", tmp_ / "out"});
   r = RunRaw("search", flags);
   EXPECT_EQ(r.exit_code, 2);
-  EXPECT_THAT(r.out, HasSubstr("fewer than the 2 calibration domains"));
+  EXPECT_THAT(r.out, HasSubstr("fewer than the 3 calibration domains"));
 }
 
 }  // namespace
