@@ -177,14 +177,14 @@ void StepwiseStrategy::TakeStanding(const Round& round,
                    [&](const Evaluation& evaluation) {
                      return evaluation.assignment == incumbent;
                    });
-  if (at == round.evaluations.end()) {
-    if (standing_.has_value() && standing_->assignment != incumbent) {
-      standing_.reset();
-    }
-    return;
+  if (standing_.has_value() && standing_->assignment != incumbent) {
+    standing_.reset();
   }
+  if (at == round.evaluations.end()) return;
+  Standing standing{
+      incumbent, static_cast<int32_t>(at->samples.size()), {}, std::nullopt};
+  if (standing_.has_value() && standing_->samples > standing.samples) return;
   const size_t i = static_cast<size_t>(at - round.evaluations.begin());
-  Standing standing{incumbent, {}, std::nullopt};
   for (const auto& mean :
        domains_.Means(at->samples, plain[i], identity_.fitness)) {
     standing.domains.push_back(

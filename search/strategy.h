@@ -95,9 +95,11 @@ struct Incumbent {
   std::optional<double> fitness;  // unset until first measured
 };
 
-// How the incumbent stands, by the last round that measured it with others.
+// How the incumbent stands, by the round that measured it on the most samples;
+// of several such, the last.
 struct Standing {
   Assignment assignment;
+  int32_t samples = 0;
   // The mean of the metric by domain; one number if there is one domain.
   std::vector<double> domains;
   // Its fitness less that of the best other candidate of that round. Unset

@@ -6,6 +6,7 @@
 
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "server/sqlite_journal.h"
 #include "tests/server/fake_fleet.h"
@@ -286,6 +287,107 @@ TEST(Ledger, CountsEveryTokenMeasuredForTheJob) {
     const v1::Job job = bench.Finish(*bench.Begin(spec));
     EXPECT_EQ(job.evaluated_tokens(), bench.answered_tokens);
   }
+}
+
+v1::JobSpec WithDomains(v1::Calibration::Fitness fitness) {
+  v1::JobSpec spec = SmallSpec();
+  spec.mutable_calibration()->set_fitness(fitness);
+  for (const auto& [name, weight, sequences] :
+       {std::tuple{"c4", 0.6, 10}, std::tuple{"code", 0.4, 6}}) {
+    auto& domain = *spec.mutable_calibration()->add_domains();
+    domain.set_name(name);
+    domain.set_weight(weight);
+    domain.set_sequences(sequences);
+  }
+  auto& stages = *spec.mutable_strategy()->mutable_evopress()->mutable_stages();
+  stages[0].set_samples(2);
+  return spec;
+}
+
+TEST(OneText, HasTheHistoryThatItHadBeforeThereWereDomains) {
+  Bench bench;
+  const v1::Job job = bench.Finish(*bench.Begin(SmallSpec()));
+  EXPECT_EQ(job.history_hash(),
+            "244413cd1a526b26b3b21058f4c72e483d05cc3520af34fc2586a69ecef52efc");
+  ASSERT_EQ(job.results(0).calibration_size(), 1);
+  EXPECT_DOUBLE_EQ(job.results(0).calibration(0), job.results(0).fitness());
+}
+
+TEST(Domains, AreToldOfTheWinnerAndOfTheIncumbentOnTheWay) {
+  Bench bench;
+  auto runner = bench.Begin(WithDomains(v1::Calibration::MEAN));
+  bool told = false;
+  while (bench.Step(*runner)) {
+    const v1::Job job = runner->Describe();
+    told = told || (job.incumbent().calibration_size() == 2 &&
+                    job.incumbent().lead().sequences() == 4);
+  }
+  EXPECT_TRUE(told);
+  const v1::Job job = runner->Describe();
+  ASSERT_EQ(job.state(), v1::Job::SUCCEEDED);
+  const v1::Candidate& winner = job.results(0);
+  ASSERT_EQ(winner.calibration_size(), 2);
+  EXPECT_NEAR(winner.fitness(),
+              0.6 * winner.calibration(0) + 0.4 * winner.calibration(1), 1e-12);
+  EXPECT_GT(winner.lead().needed_tokens(), 0);
+  EXPECT_EQ(job.results(1).calibration_size(), 0);
+}
+
+TEST(Domains, AreTheSameAfterARestart) {
+  for (auto fitness : {v1::Calibration::MEAN, v1::Calibration::WORST}) {
+    Bench whole;
+    const v1::Job expected = whole.Finish(*whole.Begin(WithDomains(fitness)));
+    Bench bench;
+    auto runner = bench.Begin(WithDomains(fitness));
+    for (int step = 0; step < 20; ++step) bench.Step(*runner);
+    runner = bench.Restart();
+    const v1::Job job = bench.Finish(*runner);
+    EXPECT_EQ(job.history_hash(), expected.history_hash());
+    EXPECT_EQ(job.results(0).SerializeAsString(),
+              expected.results(0).SerializeAsString());
+  }
+}
+
+TEST(Domains, DecideTheHistoryButTheirNamesDoNot) {
+  const auto hash = [](const v1::JobSpec& spec) {
+    Bench bench;
+    return bench.Finish(*bench.Begin(spec)).history_hash();
+  };
+  const v1::JobSpec spec = WithDomains(v1::Calibration::MEAN);
+  v1::JobSpec renamed = spec;
+  renamed.mutable_calibration()->mutable_domains(0)->set_name("web");
+  EXPECT_EQ(hash(renamed), hash(spec));
+  v1::JobSpec weighted = spec;
+  weighted.mutable_calibration()->mutable_domains(0)->set_weight(0.7);
+  EXPECT_NE(hash(weighted), hash(spec));
+  EXPECT_NE(hash(WithDomains(v1::Calibration::WORST)), hash(spec));
+}
+
+TEST(Domains, ASpecThatMakesNoSenseIsRefused) {
+  const auto message = [](auto change) {
+    v1::JobSpec spec = WithDomains(v1::Calibration::MEAN);
+    change(*spec.mutable_calibration());
+    return std::string(proto::Validate(spec).message());
+  };
+  EXPECT_EQ(message([](v1::Calibration&) {}), "");
+  EXPECT_THAT(
+      message([](v1::Calibration& c) { c.mutable_domains()->RemoveLast(); }),
+      testing::HasSubstr("1 entries"));
+  EXPECT_THAT(message([](v1::Calibration& c) {
+                c.mutable_domains(0)->set_name("code");
+              }),
+              testing::HasSubstr("two domains are called \"code\""));
+  EXPECT_THAT(
+      message([](v1::Calibration& c) { c.mutable_domains(0)->set_weight(-1); }),
+      testing::HasSubstr("weight -1"));
+  EXPECT_THAT(message([](v1::Calibration& c) {
+                c.mutable_domains(0)->set_sequences(9);
+              }),
+              testing::HasSubstr("15 samples together; the set has 16"));
+  EXPECT_THAT(message([](v1::Calibration& c) {
+                c.set_fitness(static_cast<v1::Calibration::Fitness>(7));
+              }),
+              testing::HasSubstr("fitness 7"));
 }
 
 TEST(WorkTime, IsToldApartByWhatWasDone) {
