@@ -149,6 +149,11 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "and the plain solutions")
       ->check(CLI::Range(int64_t{4}, kMaxTokens))
       ->capture_default_str();
+  app.add_option("--anchor", strategy.anchors,
+                 "guided: an assignment within the budgets, as eval takes it; "
+                 "the winner is no worse on the tokens of the decision "
+                 "(repeatable)")
+      ->allow_extra_args(false);
   app.add_option("--max-tokens", strategy.max_tokens,
                  "Begins no round that would bring the search above these "
                  "tokens; the best so far wins. 0: no bound")

@@ -40,7 +40,8 @@ struct StrategyFlags {
   int32_t races = 12;
   int32_t candidates = 16;
   int64_t decision_tokens = 8192;
-  int64_t max_tokens = 0;  // 0: no bound
+  std::vector<std::string> anchors;  // sources, see assignment_source.h
+  int64_t max_tokens = 0;            // 0: no bound
   double learning_rate = search::PolicyGradientOptions{}.learning_rate;
   double mutation_rate = search::SubnetGaOptions{}.mutation_rate;
   std::optional<int32_t> parents;     // unset: half of the offspring

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "client/assignment_source.h"
 #include "client/cost_table.h"
 #include "client/token_data.h"
 #include "client/version.h"
@@ -157,6 +158,27 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   return plan;
 }
 
+absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
+                        search::StrategyOptions& strategy) {
+  if (flags.strategy.anchors.empty()) return absl::OkStatus();
+  auto* guided = std::get_if<search::GuidedOptions>(&strategy);
+  if (guided == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--anchor is for --strategy guided; ",
+                     flags.strategy.strategy, " has no use for it"));
+  }
+  auto model = OpenModel(flags.data.model);
+  if (!model.ok()) return model.status();
+  for (const std::string& source : flags.strategy.anchors) {
+    auto text = ReadAssignmentSource(source, **model);
+    if (!text.ok()) return text.status();
+    auto anchor = search::ParseAssignment(space, text->text);
+    if (!anchor.ok()) return Named(source, anchor.status());
+    guided->anchors.push_back(*std::move(anchor));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<search::SearchSpace> PlanSpace(
@@ -263,6 +285,9 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--strategy ", flags.strategy.strategy,
         " scores modules alone: give --drop and --menu keep, or use greedy"));
+  }
+  if (absl::Status s = AddAnchors(flags, plan->space, *strategy); !s.ok()) {
+    return s;
   }
   v1::JobSpec& spec = plan->spec;
   *spec.mutable_strategy() = proto::ToProto(*strategy);

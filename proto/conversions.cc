@@ -292,6 +292,9 @@ v1::StrategySpec ToProto(const search::StrategyOptions& options) {
           for (const int32_t samples : o.samples) out->add_samples(samples);
           out->set_decision_samples(o.decision_samples);
           out->set_max_samples(o.max_samples);
+          for (const search::Assignment& anchor : o.anchors) {
+            *out->add_anchors() = ToProto(anchor);
+          }
           out->set_fitness(ToProto(o.fitness));
         } else if constexpr (std::is_same_v<T, search::BruteForceOptions>) {
           message.mutable_brute_force()->set_samples(o.samples);
@@ -393,6 +396,11 @@ absl::StatusOr<search::StrategyOptions> FromProto(
       o.samples.assign(in.samples().begin(), in.samples().end());
       o.decision_samples = in.decision_samples();
       o.max_samples = in.max_samples();
+      for (const v1::Assignment& anchor : in.anchors()) {
+        absl::StatusOr<search::Assignment> a = FromProto(anchor);
+        if (!a.ok()) return a.status();
+        o.anchors.push_back(*std::move(a));
+      }
       absl::StatusOr<search::Metric> fitness = FromProto(in.fitness());
       if (!fitness.ok()) return fitness.status();
       o.fitness = *fitness;

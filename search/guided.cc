@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "search/digest.h"
+#include "search/descent.h"
 #include "search/drop_text.h"
 #include "search/effect_model.h"
-#include "search/greedy.h"
+#include "search/guided_state.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
 #include "search/merging.h"
@@ -28,20 +28,6 @@ namespace {
 
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
-// What is left to save goes down to this share in every step of the descent.
-constexpr int64_t kLeftParts = 2, kParts = 3;
-
-enum class Phase {
-  kAnchors,
-  kScan,
-  kDescent,
-  kStart,
-  kTypes,
-  kModules,
-  kRace,
-  kMerger,
-  kDecision
-};
 
 // The surrogate of the strategy: the effect model, and modules as measured.
 std::unique_ptr<Surrogate> LearnEffects(const Lesson& lesson) {
@@ -63,10 +49,10 @@ class Guided : public StepwiseStrategy {
         restored_(RestoredLevels(space())),
         modules_(HasModules(space())),
         samples_(domains(), this->input().seed, options.samples,
-                 options.decision_samples),
-        measured_(domains()) {
+                 options.decision_samples) {
+    at_.measured = Measured(domains());
     for (Assignment& probe : ProbesOfUnits(space())) {
-      pairs_.probes.emplace_back(std::move(probe), dearest_);
+      at_.pairs.probes.emplace_back(std::move(probe), dearest_);
     }
   }
 
@@ -79,42 +65,46 @@ class Guided : public StepwiseStrategy {
     for (const Assignment& anchor : options_.anchors) {
       AddAnchor(Canonical(space(), anchor));
     }
-    if (anchors_.empty()) return dp.status();
-    incumbent_ = Incumbent{anchors_.front(), std::nullopt};
-    phase_ = Phase::kAnchors;
-    return Ask("anchors", anchors_, samples_.Of(0));
+    if (at_.anchors.empty()) return dp.status();
+    incumbent_ = Incumbent{at_.anchors.front(), std::nullopt};
+    at_.phase = GuidedPhase::kAnchors;
+    return Ask("anchors", at_.anchors, samples_.Of(0));
   }
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>&) override {
-    measured_.Add(round, results(), options_.fitness);
-    switch (phase_) {
-      case Phase::kAnchors:
+    at_.measured.Add(round, results(), options_.fitness);
+    switch (at_.phase) {
+      case GuidedPhase::kAnchors:
         return Scan();
-      case Phase::kScan:
-        if (OnlyDrops(space())) AddDropScore();
+      case GuidedPhase::kScan:
+        if (OnlyDrops(space())) {
+          auto score = DropByScore(space(), at_.measured, samples_.Of(0, 0));
+          if (score.ok()) AddAnchor(*score);
+        }
         return modules_ ? Descend() : MeasureStarts();
-      case Phase::kDescent:
+      case GuidedPhase::kDescent:
         return Descend();
-      case Phase::kStart:
+      case GuidedPhase::kStart:
         return BeginAtBest();
-      case Phase::kTypes:
+      case GuidedPhase::kTypes:
         return NextRace();
-      case Phase::kModules:
+      case GuidedPhase::kModules:
         return BeginRace();
-      case Phase::kRace:
+      case GuidedPhase::kRace:
         return EndRung();
-      case Phase::kMerger:
+      case GuidedPhase::kMerger:
         return EndRace();
-      case Phase::kDecision:
+      case GuidedPhase::kDecision:
         return Decide();
     }
     return absl::InternalError("guided has no such phase");
   }
 
   void AddAnchor(const Assignment& anchor) {
-    if (std::find(anchors_.begin(), anchors_.end(), anchor) == anchors_.end()) {
-      anchors_.push_back(anchor);
+    if (std::find(at_.anchors.begin(), at_.anchors.end(), anchor) ==
+        at_.anchors.end()) {
+      at_.anchors.push_back(anchor);
     }
   }
 
@@ -124,7 +114,7 @@ class Guided : public StepwiseStrategy {
                            const std::vector<int32_t>& samples) {
     std::vector<Evaluation> evaluations;
     for (const Assignment& assignment : assignments) {
-      std::vector<int32_t> missing = measured_.Missing(assignment, samples);
+      std::vector<int32_t> missing = at_.measured.Missing(assignment, samples);
       if (missing.empty()) continue;
       evaluations.push_back({assignment, std::move(missing)});
     }
@@ -136,7 +126,7 @@ class Guided : public StepwiseStrategy {
                     const std::vector<int32_t>& samples) const {
     std::vector<double> means;
     for (const Assignment& assignment : assignments) {
-      means.push_back(measured_.Mean(assignment, samples));
+      means.push_back(at_.measured.Mean(assignment, samples));
     }
     return assignments[Ranking(means).front()];
   }
@@ -147,92 +137,70 @@ class Guided : public StepwiseStrategy {
   }
 
   std::unique_ptr<Surrogate> Learn(const Assignment& center) const {
-    return learn_(
-        {space(), input().layer_errors, pivot_, center, measured_, pairs_});
+    return learn_({space(), input().layer_errors, at_.pivot, center,
+                   at_.measured, at_.pairs});
   }
 
   absl::StatusOr<Step> Scan() {
-    pivot_ = Filled(BestOf(anchors_, samples_.Of(0)));
-    stand_ = dearest_;
+    at_.pivot = Filled(BestOf(at_.anchors, samples_.Of(0)));
+    at_.stand = dearest_;
     std::vector<Assignment> asked = {dearest_};
-    for (const auto& [probe, dearest] : pairs_.probes) asked.push_back(probe);
-    for (const Assignment& anchor : anchors_) {
-      if (anchor != dearest_) pairs_.wholes.emplace_back(anchor, dearest_);
+    for (const auto& [probe, dearest] : at_.pairs.probes)
+      asked.push_back(probe);
+    for (const Assignment& anchor : at_.anchors) {
+      if (anchor != dearest_) at_.pairs.wholes.emplace_back(anchor, dearest_);
     }
-    phase_ = Phase::kScan;
+    at_.phase = GuidedPhase::kScan;
     return Ask("effect of each unit alone", asked, samples_.Of(0, 0));
-  }
-
-  // What `greedy` makes of the scan where modules alone have a choice.
-  void AddDropScore() {
-    const std::vector<int32_t> samples = samples_.Of(0, 0);
-    const double kept = measured_.Mean(dearest_, samples);
-    Effects damage;
-    for (const Unit& unit : space().units) {
-      damage.emplace_back(unit.menu.size(), kept);
-    }
-    for (const auto& [module, probe] : ProbesOfModules(space(), dearest_)) {
-      damage[module][kDropped] = measured_.Mean(probe, samples);
-    }
-    auto score = search::Descend(space(), damage);
-    if (score.ok()) AddAnchor(*std::move(score));
   }
 
   // One step of the descent from where modules have just been measured.
   absl::StatusOr<Step> Descend() {
-    const Assignment center = Filled(stand_);
+    const Assignment center = Filled(at_.stand);
     const Effects effects = Learn(center)->Expected()->Around(center);
-    ++descent_;
-    SearchSpace nearer = space();
-    for (Budget& budget : nearer.budgets) {
-      const int64_t left = Cost(space(), stand_, budget.kind) - budget.limit;
-      if (left > 0)
-        budget.limit +=
-            left / kParts * kLeftParts + left % kParts * kLeftParts / kParts;
-    }
-    absl::StatusOr<Assignment> next = stand_;
-    if (descent_ < kDescentSteps) next = SolveKnapsack(nearer, effects);
-    if (!next.ok() || *next == stand_) next = SolveKnapsack(space(), effects);
+    ++at_.descent;
+    absl::StatusOr<Assignment> next =
+        StepDown(space(), effects, at_.stand, at_.descent >= kDescentSteps);
     // Budgets that no programme meets are met by the anchors.
     if (!next.ok()) return MeasureStarts();
-    stand_ = *std::move(next);
-    if (WithinBudgets(space(), stand_)) return MeasureStarts();
-    std::vector<Assignment> asked = {stand_};
-    for (ModuleProbe& probe : ProbesOfModules(space(), Filled(stand_))) {
+    at_.stand = *std::move(next);
+    if (WithinBudgets(space(), at_.stand)) return MeasureStarts();
+    std::vector<Assignment> asked = {at_.stand};
+    for (ModuleProbe& probe : ProbesOfModules(space(), Filled(at_.stand))) {
       asked.push_back(std::move(probe.assignment));
     }
-    phase_ = Phase::kDescent;
-    return Ask(absl::StrCat("descent, step ", descent_), asked,
-               samples_.OfStep(descent_));
+    at_.phase = GuidedPhase::kDescent;
+    return Ask(absl::StrCat("descent, step ", at_.descent), asked,
+               samples_.OfStep(at_.descent));
   }
 
   // All that the search may start from.
   std::vector<Assignment> Starts() const {
-    std::vector<Assignment> starts = anchors_;
-    if (modules_ && WithinBudgets(space(), stand_) && !IsAnchor(stand_)) {
-      starts.push_back(stand_);
+    std::vector<Assignment> starts = at_.anchors;
+    if (modules_ && WithinBudgets(space(), at_.stand) && !IsAnchor(at_.stand)) {
+      starts.push_back(at_.stand);
     }
     return starts;
   }
 
   absl::StatusOr<Step> MeasureStarts() {
-    phase_ = Phase::kStart;
+    at_.phase = GuidedPhase::kStart;
     return Ask("where to start", Starts(), samples_.Of(0));
   }
 
   absl::StatusOr<Step> BeginAtBest() {
     const std::vector<int32_t> samples = samples_.Of(0);
     const Assignment best = BestOf(Starts(), samples);
-    incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
-    pivot_ = Filled(best);
+    incumbent_ = Incumbent{best, at_.measured.Mean(best, samples)};
+    at_.pivot = Filled(best);
     for (const Assignment& start : Starts()) {
-      if (start != best) pairs_.races.emplace_back(start, best);
+      if (start != best) at_.pairs.races.emplace_back(start, best);
     }
-    const std::vector<Assignment> probes = ProbesOfTypes(space(), pivot_);
+    const std::vector<Assignment> probes = ProbesOfTypes(space(), at_.pivot);
     for (const Assignment& probe : probes) {
-      pairs_.races.emplace_back(probe, best);
+      at_.pairs.races.emplace_back(probe, best);
     }
-    phase_ = Phase::kTypes;
+    at_.phase = GuidedPhase::kTypes;
     return Ask("effect of each type of unit", probes,
                samples_.Of(0, options_.samples.size() / 2));
   }
@@ -240,27 +208,27 @@ class Guided : public StepwiseStrategy {
   absl::StatusOr<Step> NextRace() {
     const int64_t after = asked_samples() + SamplesOfRace(space(), options_) +
                           SamplesOfDecision(options_);
-    if (race_ >= options_.races || misses_ >= kPatience ||
+    if (at_.race >= options_.races || at_.misses >= kPatience ||
         (options_.max_samples > 0 && after > options_.max_samples)) {
       return BeginDecision();
     }
-    ++race_;
-    rung_ = 0;
+    ++at_.race;
+    at_.rung = 0;
     if (!modules_) return BeginRace();
     std::vector<Assignment> asked = {incumbent_->assignment};
     for (ModuleProbe& probe :
          ProbesOfModules(space(), Filled(incumbent_->assignment))) {
       asked.push_back(std::move(probe.assignment));
     }
-    phase_ = Phase::kModules;
-    return Ask(absl::StrCat("race ", race_, ", effect of each module"), asked,
-               samples_.Apart(race_));
+    at_.phase = GuidedPhase::kModules;
+    return Ask(absl::StrCat("race ", at_.race, ", effect of each module"),
+               asked, samples_.Apart(at_.race));
   }
 
   absl::StatusOr<Step> BeginRace() {
-    contestants_ = Candidates();
-    if (contestants_.empty()) return BeginDecision();
-    phase_ = Phase::kRace;
+    at_.contestants = Candidates();
+    if (at_.contestants.empty()) return BeginDecision();
+    at_.phase = GuidedPhase::kRace;
     return AskRung();
   }
 
@@ -268,9 +236,10 @@ class Guided : public StepwiseStrategy {
     const Assignment center = Filled(incumbent_->assignment);
     const std::unique_ptr<Surrogate> surrogate = Learn(center);
     std::set<Assignment> known = {incumbent_->assignment};
-    for (const EffectModel::Pair& pair : pairs_.races) known.insert(pair.first);
+    for (const EffectModel::Pair& pair : at_.pairs.races)
+      known.insert(pair.first);
     std::vector<Assignment> candidates;
-    if (race_ == 1) {
+    if (at_.race == 1) {
       const auto optimum =
           SolveKnapsack(space(), surrogate->Expected()->Around(center));
       if (optimum.ok()) {
@@ -280,9 +249,9 @@ class Guided : public StepwiseStrategy {
     }
     ProposalOptions options;
     options.count = options_.candidates - static_cast<int>(candidates.size());
-    options.reach = reach_;
+    options.reach = at_.reach;
     options.seed = input().seed;
-    options.race = race_;
+    options.race = at_.race;
     for (Assignment& found :
          Propose(space(), *surrogate, center, known, options)) {
       candidates.push_back(std::move(found));
@@ -291,29 +260,30 @@ class Guided : public StepwiseStrategy {
   }
 
   absl::StatusOr<Step> AskRung() {
-    std::vector<Assignment> asked = contestants_;
+    std::vector<Assignment> asked = at_.contestants;
     asked.push_back(incumbent_->assignment);
-    return Ask(absl::StrCat("race ", race_, ", stage ", rung_ + 1, " of ",
+    return Ask(absl::StrCat("race ", at_.race, ", stage ", at_.rung + 1, " of ",
                             options_.samples.size()),
-               asked, samples_.Of(race_, rung_));
+               asked, samples_.Of(at_.race, at_.rung));
   }
 
   absl::StatusOr<Step> EndRung() {
     const Assignment& incumbent = incumbent_->assignment;
-    const std::vector<int32_t> samples = samples_.Of(race_, rung_);
-    const bool last = rung_ == samples_.last_rung();
+    const std::vector<int32_t> samples = samples_.Of(at_.race, at_.rung);
+    const bool last = at_.rung == samples_.last_rung();
     std::vector<double> gains;
-    for (const Assignment& contestant : contestants_) {
-      if (rung_ == 0) pairs_.races.emplace_back(contestant, incumbent);
-      gains.push_back(measured_.Contest(contestant, incumbent, samples).mean);
+    for (const Assignment& contestant : at_.contestants) {
+      if (at_.rung == 0) at_.pairs.races.emplace_back(contestant, incumbent);
+      gains.push_back(
+          at_.measured.Contest(contestant, incumbent, samples).mean);
     }
     if (!last) {
       std::vector<Assignment> survivors;
       for (size_t i : Survivors(gains, GoOn(gains.size()))) {
-        survivors.push_back(contestants_[i]);
+        survivors.push_back(at_.contestants[i]);
       }
-      contestants_ = std::move(survivors);
-      ++rung_;
+      at_.contestants = std::move(survivors);
+      ++at_.rung;
       return AskRung();
     }
     return AskMerger(gains);
@@ -321,42 +291,43 @@ class Guided : public StepwiseStrategy {
 
   // All that is better than the incumbent in one, measured as they were.
   absl::StatusOr<Step> AskMerger(const std::vector<double>& gains) {
-    phase_ = Phase::kMerger;
+    at_.phase = GuidedPhase::kMerger;
     std::vector<Assignment> winners;
     for (size_t i : Ranking(gains)) {
-      if (gains[i] < 0) winners.push_back(contestants_[i]);
+      if (gains[i] < 0) winners.push_back(at_.contestants[i]);
     }
     if (winners.size() > 1) {
       const Assignment center = Filled(incumbent_->assignment);
       auto merger = Merge(space(), center, winners, *Learn(center)->Expected());
-      if (merger.ok() && std::find(contestants_.begin(), contestants_.end(),
-                                   *merger) == contestants_.end()) {
-        pairs_.races.emplace_back(*merger, incumbent_->assignment);
-        contestants_.push_back(*std::move(merger));
+      if (merger.ok() &&
+          std::find(at_.contestants.begin(), at_.contestants.end(), *merger) ==
+              at_.contestants.end()) {
+        at_.pairs.races.emplace_back(*merger, incumbent_->assignment);
+        at_.contestants.push_back(*std::move(merger));
       }
     }
-    return Ask(absl::StrCat("race ", race_, ", winners merged"), contestants_,
-               samples_.Of(race_));
+    return Ask(absl::StrCat("race ", at_.race, ", winners merged"),
+               at_.contestants, samples_.Of(at_.race));
   }
 
   absl::StatusOr<Step> EndRace() {
-    const std::vector<int32_t> samples = samples_.Of(race_);
+    const std::vector<int32_t> samples = samples_.Of(at_.race);
     const Assignment& incumbent = incumbent_->assignment;
-    const Assignment best = BestOf(contestants_, samples);
-    if (measured_.Compare(best, incumbent, samples).mean < 0) {
-      incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
-      misses_ = 0;
+    const Assignment best = BestOf(at_.contestants, samples);
+    if (at_.measured.Contest(best, incumbent, samples).mean < 0) {
+      incumbent_ = Incumbent{best, at_.measured.Mean(best, samples)};
+      at_.misses = 0;
     } else {
-      incumbent_->fitness = measured_.Mean(incumbent, samples);
-      reach_ /= 2;
-      ++misses_;
+      incumbent_->fitness = at_.measured.Mean(incumbent, samples);
+      at_.reach /= 2;
+      ++at_.misses;
     }
     return NextRace();
   }
 
   absl::StatusOr<Step> BeginDecision() {
-    phase_ = Phase::kDecision;
-    std::vector<Assignment> asked = anchors_;
+    at_.phase = GuidedPhase::kDecision;
+    std::vector<Assignment> asked = at_.anchors;
     if (!IsAnchor(incumbent_->assignment)) {
       asked.push_back(incumbent_->assignment);
     }
@@ -364,88 +335,24 @@ class Guided : public StepwiseStrategy {
   }
 
   bool IsAnchor(const Assignment& assignment) const {
-    return std::find(anchors_.begin(), anchors_.end(), assignment) !=
-           anchors_.end();
+    return std::find(at_.anchors.begin(), at_.anchors.end(), assignment) !=
+           at_.anchors.end();
   }
 
   absl::StatusOr<Step> Decide() {
-    const Assignment anchor = BestOf(anchors_, samples_.decision());
+    const Assignment anchor = BestOf(at_.anchors, samples_.decision());
     const Assignment& found = incumbent_->assignment;
     const PairedDifference gain =
-        measured_.Contest(found, anchor, samples_.decision());
+        at_.measured.Contest(found, anchor, samples_.decision());
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;
-    return Finish(winner, measured_.Mean(winner, samples_.decision()));
+    return Finish(winner, at_.measured.Mean(winner, samples_.decision()));
   }
 
-  nlohmann::json SaveState() const override {
-    return {{"phase", static_cast<int>(phase_)},
-            {"race", race_},
-            {"rung", rung_},
-            {"misses", misses_},
-            {"reach", Bits(reach_)},
-            {"descent", descent_},
-            {"pivot", pivot_.levels},
-            {"stand", stand_.levels},
-            {"anchors", Levels(anchors_)},
-            {"contestants", Levels(contestants_)},
-            {"wholes", Levels(pairs_.wholes)},
-            {"races", Levels(pairs_.races)},
-            {"measured", measured_.Save()}};
-  }
-
+  nlohmann::json SaveState() const override { return at_.Save(); }
   absl::Status LoadState(const nlohmann::json& state) override {
-    const int phase = state.at("phase").get<int>();
-    race_ = state.at("race").get<int>();
-    rung_ = state.at("rung").get<size_t>();
-    misses_ = state.at("misses").get<int>();
-    descent_ = state.at("descent").get<int>();
-    reach_ = FromBits(state.at("reach").get<uint64_t>());
-    bool sound = phase >= 0 && phase <= static_cast<int>(Phase::kDecision) &&
-                 descent_ >= 0 && descent_ <= kDescentSteps && race_ >= 0 &&
-                 race_ <= options_.races && rung_ < options_.samples.size() &&
-                 reach_ >= 0 && reach_ <= 1;
-    phase_ = static_cast<Phase>(phase);
-    if (phase_ != Phase::kAnchors) {
-      sound = sound && Load(state.at("pivot"), pivot_) &&
-              Load(state.at("stand"), stand_);
-    }
-    for (const auto& [name, list] : {std::pair{"anchors", &anchors_},
-                                     std::pair{"contestants", &contestants_}}) {
-      list->clear();
-      for (const nlohmann::json& levels : state.at(name)) {
-        sound = sound && Load(levels, list->emplace_back());
-      }
-    }
-    for (const auto& [name, list] : {std::pair{"wholes", &pairs_.wholes},
-                                     std::pair{"races", &pairs_.races}}) {
-      list->clear();
-      for (const nlohmann::json& pair : state.at(name)) {
-        auto& [a, b] = list->emplace_back();
-        sound = sound && Load(pair.at(0), a) && Load(pair.at(1), b);
-      }
-    }
-    if (!sound || anchors_.empty()) {
-      return absl::DataLossError("snapshot holds an impossible guided state");
-    }
-    return measured_.Load(space(), state.at("measured"));
-  }
-
-  // False unless it lies in the space.
-  bool Load(const nlohmann::json& levels, Assignment& assignment) const {
-    assignment.levels = levels.get<std::vector<uint16_t>>();
-    return Validate(space(), assignment).ok();
-  }
-  static nlohmann::json Levels(const std::vector<Assignment>& assignments) {
-    nlohmann::json levels = nlohmann::json::array();
-    for (const Assignment& each : assignments) levels.push_back(each.levels);
-    return levels;
-  }
-  static nlohmann::json Levels(const std::vector<EffectModel::Pair>& pairs) {
-    nlohmann::json levels = nlohmann::json::array();
-    for (const auto& [a, b] : pairs) levels.push_back({a.levels, b.levels});
-    return levels;
+    return at_.Load(space(), options_, state);
   }
 
   const GuidedOptions options_;
@@ -455,18 +362,7 @@ class Guided : public StepwiseStrategy {
   const bool modules_;                    // some can be dropped
   const RaceSamples samples_;
 
-  Phase phase_ = Phase::kAnchors;
-  int race_ = 0;  // 1… once races have begun
-  size_t rung_ = 0;
-  int misses_ = 0;
-  double reach_ = 1;
-  int descent_ = 0;   // steps taken
-  Assignment stand_;  // where the descent is
-  Assignment pivot_;  // around which effects are told
-  std::vector<Assignment> anchors_;
-  std::vector<Assignment> contestants_;
-  EffectModel::Pairs pairs_;
-  Measured measured_;
+  GuidedState at_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "search/guided_state.h"
 #include "search/probes.h"
 #include "search/sample_domains.h"
 

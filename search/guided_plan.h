@@ -15,9 +15,6 @@ namespace evopress::search {
 // Races in a row without a better incumbent that end the search.
 inline constexpr int kPatience = 3;
 
-// Steps of the descent at most; the last one goes all the way.
-inline constexpr int kDescentSteps = 6;
-
 // How many of a race's contestants go on to its next stage: a quarter, and at
 // least two.
 size_t GoOn(size_t contestants);

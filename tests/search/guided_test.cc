@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -139,6 +140,107 @@ TEST(Guided, IsCloserThanEvoPressAtEqualTokensWhenSamplesDisagree) {
   }
   EXPECT_LT(guided, evopress);
   EXPECT_LT(evopress, uniform);
+}
+
+// Samples disagree far more about some units than about others.
+TEST(Guided, IsNotMisledByUnitsThatAreMeasuredBadly) {
+  double guided = 0, linear = 0, optimum = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const Rugged rugged = MakeRugged(10, seed);
+    const Measure noisy = [&](const Assignment& assignment, int32_t sample) {
+      double total = 0;
+      for (size_t u = 0; u < assignment.levels.size(); ++u) {
+        Rng rng(u, 10, static_cast<uint32_t>(sample));
+        const double spread = u % 3 == 0 ? 3 : 0.1;
+        total += (1 + spread * (2 * rng.Uniform() - 1)) *
+                 rugged.sensitivity[u] *
+                 rugged.toy.input.layer_errors[u][assignment.levels[u]];
+      }
+      return SampleSums{100 * total, 0, 0, 100};
+    };
+    guided += rugged.Damage(
+        Search(rugged.toy.input, GuidedOptions{}, noisy)->done.winner);
+    linear += rugged.Damage(
+        Search(rugged.toy.input, WeightedDpOptions{}, noisy)->done.winner);
+    optimum += rugged.Damage(rugged.Optimum());
+  }
+  EXPECT_LT(guided, linear);
+  EXPECT_LT(guided - optimum, (linear - optimum) / 2);
+}
+
+// Believes whatever comes to its mind.
+class Fantasist : public Surrogate, public Belief {
+ public:
+  explicit Fantasist(const SearchSpace& space, uint64_t seed = 0)
+      : space_(space), seed_(seed) {}
+  std::unique_ptr<Belief> Expected() const override {
+    return std::make_unique<Fantasist>(space_, seed_ + 1);
+  }
+  std::unique_ptr<Belief> Draw(Rng& rng) const override {
+    return std::make_unique<Fantasist>(space_, rng.Next());
+  }
+  double Total(const Assignment& assignment) const override {
+    uint64_t key = seed_;
+    for (uint16_t level : assignment.levels) key = 31 * key + level;
+    return Rng(key).Normal();
+  }
+  Effects Around(const Assignment&) const override {
+    Rng rng(seed_, 5);
+    Effects effects;
+    for (const Unit& unit : space_.units) {
+      for (double& effect : effects.emplace_back(unit.menu.size())) {
+        effect = rng.Normal();
+      }
+    }
+    return effects;
+  }
+
+ private:
+  const SearchSpace& space_;
+  const uint64_t seed_;
+};
+
+TEST(Guided, IsNoWorseThanAnyAnchorWhateverTheSurrogateBelieves) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    const Rugged rugged = MakeRugged(10, seed, 0.3);
+    const SearchSpace& space = rugged.toy.input.space;
+    const Measure measure = rugged.Samples(0.9);
+    GuidedOptions options;
+    options.anchors = {rugged.Optimum()};
+    auto strategy = NewGuided(rugged.toy.input, options, {"guided", "test"},
+                              [&](const Lesson&) {
+                                return std::make_unique<Fantasist>(space, seed);
+                              });
+    std::vector<int32_t> decision;
+    const auto result = RunToEnd(
+        *strategy, *strategy->Start(), History("test"), measure, 1000,
+        [&](const Round& round) { decision = round.evaluations[0].samples; });
+    ASSERT_TRUE(result.ok()) << result.status();
+    const auto mean = [&](const Assignment& assignment) {
+      double sum = 0;
+      for (int32_t sample : decision) sum += measure(assignment, sample).kl;
+      return sum;
+    };
+    const double found = mean(result->done.winner);
+    EXPECT_LE(found, mean(DearestUniform(space)->assignment));
+    EXPECT_LE(found,
+              mean(*SolveKnapsack(space, rugged.toy.input.layer_errors)));
+    EXPECT_LE(found, mean(options.anchors[0]));
+  }
+}
+
+TEST(Guided, RefusesAnchorsOutsideTheBudgetAndTheSpace) {
+  const Rugged rugged = MakeRugged(4, 1);
+  GuidedOptions options;
+  options.anchors = {Dearest(rugged.toy.input.space)};
+  const auto dear = MakeStrategy(rugged.toy.input, options).status();
+  EXPECT_NE(dear.message().find("anchors[0] costs 2024 code_bits"),
+            std::string::npos)
+      << dear;
+  options.anchors = {Assignment{{0, 0}}};
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      MakeStrategy(rugged.toy.input, options).status()));
 }
 
 TEST(Guided, AsksNothingTwiceAndKeepsTheDecisionApart) {

@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <variant>
 
+#include "search/rng.h"
+#include "search/strategy_options.h"
 #include "tests/server/fake_fleet.h"
 
 namespace evopress::server {
@@ -284,6 +287,76 @@ TEST(Coordinator, LostWorkersAndDuplicatesDoNotChangeTheWinner) {
   v1::Job job;
   ASSERT_TRUE(Create(channel, spec, &job).ok());
   ExpectSameOutcome(WaitForEnd(channel, job.name()), UndisturbedRun(spec));
+}
+
+std::vector<search::StrategyOptions> OneOfEachStrategy() {
+  search::EvoPressOptions evopress;
+  evopress.generations = 3;
+  evopress.offspring = 8;
+  evopress.stages = {{4, 1}, {1, 2}};
+  evopress.initial_samples = 2;
+  search::GuidedOptions guided;
+  guided.races = 3;
+  guided.candidates = 6;
+  guided.samples = {1, 2, 4};
+  guided.decision_samples = 4;
+  guided.anchors = {{{1, 0, 2, 1, 1, 0}}};
+  search::PolicyGradientOptions policy_gradient;
+  policy_gradient.steps = 3;
+  policy_gradient.draws = 6;
+  search::SubnetGaOptions subnet_ga;
+  subnet_ga.generations = 3;
+  subnet_ga.population = 8;
+  subnet_ga.parents = 4;
+  subnet_ga.crossovers = 3;
+  search::FixedOptions fixed;
+  fixed.assignments = {{std::vector<uint16_t>(kUnits, 0)},
+                       {std::vector<uint16_t>(kUnits, 1)}};
+  return {evopress,
+          search::UniformOptions{},
+          search::RandomOptions{12, 4},
+          search::GreedyOptions{2},
+          search::DpOptions{},
+          search::WeightedDpOptions{2},
+          fixed,
+          guided,
+          search::BruteForceOptions{1},
+          policy_gradient,
+          subnet_ga};
+}
+
+TEST(Coordinator, EveryStrategyEndsAlikeWhateverTheFleet) {
+  const auto strategies = OneOfEachStrategy();
+  ASSERT_EQ(strategies.size(), std::variant_size_v<search::StrategyOptions>);
+  for (const search::StrategyOptions& strategy : strategies) {
+    SCOPED_TRACE(search::StrategyName(strategy));
+    v1::JobSpec spec = SmallSpec(17);
+    *spec.mutable_strategy() = proto::ToProto(strategy);
+    const v1::Job alone = UndisturbedRun(spec);
+    for (int workers : {2, 7}) {
+      SCOPED_TRACE(workers);
+      ScratchDirectory scratch;
+      auto coordinator = StartCoordinator(scratch.path());
+      const auto channel = coordinator->InProcessChannel();
+      UploadSpecArtifacts(channel);
+      std::atomic<uint64_t> count = 0;
+      const FakeWorker::Answer late = [&](const v1::Lease&, v1::Completion*) {
+        search::Rng rng(count++, static_cast<uint64_t>(workers));
+        absl::SleepFor(absl::Microseconds(rng.Below(3000)));
+        return true;
+      };
+      std::vector<std::unique_ptr<FakeWorker>> fleet;
+      for (int i = 0; i < workers; ++i) {
+        fleet.push_back(std::make_unique<FakeWorker>(
+            channel, absl::StrCat("w", i), late, "fake-1", /*replies=*/2));
+      }
+      v1::Job job;
+      ASSERT_TRUE(Create(channel, spec, &job).ok());
+      job = WaitForEnd(channel, job.name());
+      fleet.clear();
+      ExpectSameOutcome(job, alone);
+    }
+  }
 }
 
 TEST(Coordinator, OutOfMemorySplitsTasksUntilTheyFit) {

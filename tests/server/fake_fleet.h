@@ -191,8 +191,11 @@ class FakeWorker {
   using Answer = std::function<bool(const v1::Lease&, v1::Completion*)>;
 
   FakeWorker(std::shared_ptr<grpc::Channel> channel, const std::string& id,
-             Answer answer = {}, const std::string& numeric_class = "fake-1")
-      : channel_(std::move(channel)), answer_(std::move(answer)) {
+             Answer answer = {}, const std::string& numeric_class = "fake-1",
+             int replies = 1)
+      : channel_(std::move(channel)),
+        answer_(std::move(answer)),
+        replies_(replies) {
     open_.set_worker_id(id);
     open_.set_numeric_class(numeric_class);
     thread_ = std::thread([this] { Run(); });
@@ -245,14 +248,17 @@ class FakeWorker {
         *complete.add_completions() = completion;
       }
       if (complete.completions_size() == 0) continue;
-      grpc::ClientContext complete_context;
-      v1::CompleteTasksResponse verdicts;
-      stub->CompleteTasks(&complete_context, complete, &verdicts);
+      for (int i = 0; i < replies_; ++i) {
+        grpc::ClientContext complete_context;
+        v1::CompleteTasksResponse verdicts;
+        stub->CompleteTasks(&complete_context, complete, &verdicts);
+      }
     }
   }
 
   const std::shared_ptr<grpc::Channel> channel_;
   const Answer answer_;
+  const int replies_;  // how often everything is sent
   v1::OpenSessionRequest open_;
   std::atomic<bool> stop_ = false;
   std::atomic<int64_t> evaluations_ = 0;

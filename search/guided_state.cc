@@ -1,0 +1,88 @@
+#include "search/guided_state.h"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "search/digest.h"
+
+namespace evopress::search {
+namespace {
+
+using nlohmann::json;
+
+json Levels(const std::vector<Assignment>& assignments) {
+  json levels = json::array();
+  for (const Assignment& each : assignments) levels.push_back(each.levels);
+  return levels;
+}
+
+json Levels(const std::vector<EffectModel::Pair>& pairs) {
+  json levels = json::array();
+  for (const auto& [a, b] : pairs) levels.push_back({a.levels, b.levels});
+  return levels;
+}
+
+}  // namespace
+
+json GuidedState::Save() const {
+  return {{"phase", static_cast<int>(phase)},
+          {"race", race},
+          {"rung", rung},
+          {"misses", misses},
+          {"reach", Bits(reach)},
+          {"descent", descent},
+          {"stand", stand.levels},
+          {"pivot", pivot.levels},
+          {"anchors", Levels(anchors)},
+          {"contestants", Levels(contestants)},
+          {"wholes", Levels(pairs.wholes)},
+          {"races", Levels(pairs.races)},
+          {"measured", measured.Save()}};
+}
+
+absl::Status GuidedState::Load(const SearchSpace& space,
+                               const GuidedOptions& options,
+                               const json& saved) {
+  const int saved_phase = saved.at("phase").get<int>();
+  race = saved.at("race").get<int>();
+  rung = saved.at("rung").get<size_t>();
+  misses = saved.at("misses").get<int>();
+  reach = FromBits(saved.at("reach").get<uint64_t>());
+  descent = saved.at("descent").get<int>();
+  bool sound = saved_phase >= 0 &&
+               saved_phase <= static_cast<int>(GuidedPhase::kDecision) &&
+               race >= 0 && race <= options.races &&
+               rung < options.samples.size() && reach >= 0 && reach <= 1 &&
+               descent >= 0 && descent <= kDescentSteps;
+  phase = static_cast<GuidedPhase>(saved_phase);
+  const auto load = [&](const json& levels, Assignment& assignment) {
+    assignment.levels = levels.get<std::vector<uint16_t>>();
+    sound = sound && Validate(space, assignment).ok();
+  };
+  if (phase != GuidedPhase::kAnchors) {
+    load(saved.at("stand"), stand);
+    load(saved.at("pivot"), pivot);
+  }
+  for (const auto& [name, list] : {std::pair{"anchors", &anchors},
+                                   std::pair{"contestants", &contestants}}) {
+    list->clear();
+    for (const json& levels : saved.at(name))
+      load(levels, list->emplace_back());
+  }
+  for (const auto& [name, list] :
+       {std::pair{"wholes", &pairs.wholes}, std::pair{"races", &pairs.races}}) {
+    list->clear();
+    for (const json& pair : saved.at(name)) {
+      auto& [a, b] = list->emplace_back();
+      load(pair.at(0), a);
+      load(pair.at(1), b);
+    }
+  }
+  if (!sound || anchors.empty()) {
+    return absl::DataLossError("snapshot holds an impossible guided state");
+  }
+  return measured.Load(space, saved.at("measured"));
+}
+
+}  // namespace evopress::search
