@@ -15,10 +15,12 @@
 #include "search/digest.h"
 #include "search/effect_model.h"
 #include "search/grouping.h"
+#include "search/inheritance.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
 #include "search/proposals.h"
 #include "search/rng.h"
+#include "search/trust_region.h"
 #include "search/uniform.h"
 #include "search/weighted_dp.h"
 
@@ -31,6 +33,9 @@ constexpr size_t kRaceShare = 4;
 constexpr size_t kTypeShare = 4;
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
+// How far earlier finalists move on the way to this budget: a share of what
+// the model would change.
+constexpr double kInheritedReach = 0.25;
 // Slots of the generator that no candidate has.
 constexpr uint32_t kPoolSlot = 0xFFFFFFFE;
 
@@ -42,9 +47,39 @@ size_t GoOn(size_t contestants) {
       std::max<size_t>(2, (contestants + kRaceShare - 1) / kRaceShare));
 }
 
-int64_t CountProbes(const SearchSpace& space) {
-  return std::count_if(space.units.begin(), space.units.end(),
-                       [](const Unit& unit) { return unit.menu.size() > 1; });
+// Samples of races, in drawn order, and of the decision.
+struct Pool {
+  std::vector<int32_t> races;
+  std::vector<int32_t> decision;
+};
+
+Pool DrawPool(const StrategyInput& input, const GuidedOptions& options) {
+  Pool pool;
+  Rng rng(input.seed, 0, kPoolSlot);
+  pool.races.resize(static_cast<size_t>(input.num_samples));
+  std::iota(pool.races.begin(), pool.races.end(), 0);
+  rng.Shuffle(pool.races);
+  pool.decision.assign(pool.races.end() - options.decision_samples,
+                       pool.races.end());
+  pool.races.resize(pool.races.size() - pool.decision.size());
+  std::sort(pool.decision.begin(), pool.decision.end());
+  return pool;
+}
+
+// Units with a choice that no probe of `probes` has lowered.
+std::vector<size_t> UnitsToProbe(const SearchSpace& space,
+                                 const std::vector<EffectModel::Pair>& probes) {
+  std::vector<bool> probed(space.units.size());
+  for (const auto& [probe, dearest] : probes) {
+    for (size_t u = 0; u < probed.size(); ++u) {
+      if (probe.levels[u] != dearest.levels[u]) probed[u] = true;
+    }
+  }
+  std::vector<size_t> units;
+  for (size_t u = 0; u < probed.size(); ++u) {
+    if (!probed[u] && space.units[u].menu.size() > 1) units.push_back(u);
+  }
+  return units;
 }
 
 std::vector<std::vector<size_t>> UnitsByType(const SearchSpace& space) {
@@ -77,47 +112,36 @@ int64_t DecisionSamples(const GuidedOptions& options) {
   return (kMostAnchors + 1) * options.decision_samples;
 }
 
-// Samples asked before the first race, and by the decision.
-int64_t FixedSamples(const StrategyInput& input, const GuidedOptions& options) {
-  return (kMostAnchors - 1) * options.samples.back() +
-         (CountProbes(input.space) + 1) * options.samples.front() +
-         static_cast<int64_t>(2 * UnitsByType(input.space).size()) *
-             options.samples[options.samples.size() / 2] +
-         DecisionSamples(options);
-}
-
 class Guided : public StepwiseStrategy {
  public:
   Guided(StrategyInput input, const GuidedOptions& options,
          StrategyIdentity identity)
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
-        dearest_(Dearest(space())) {
+        dearest_(Dearest(space())),
+        pool_(DrawPool(this->input(), options)),
+        inheritance_(Inherit(this->input(), pool_.decision)) {
+    measured_.Add(this->input().archive, options_.fitness, pool_.decision);
     PlanProbes();
-    Rng rng(this->input().seed, 0, kPoolSlot);
-    pool_.resize(static_cast<size_t>(this->input().num_samples));
-    std::iota(pool_.begin(), pool_.end(), 0);
-    rng.Shuffle(pool_);
-    decision_.assign(pool_.end() - options_.decision_samples, pool_.end());
-    pool_.resize(pool_.size() - decision_.size());
-    std::sort(decision_.begin(), decision_.end());
   }
 
  private:
   absl::StatusOr<Step> First() override {
     auto uniform = DearestUniform(space());
-    if (uniform.ok()) AddAnchor(uniform->assignment);
+    if (uniform.ok()) AddAnchor("uniform", uniform->assignment);
     auto dp = SolveKnapsack(space(), input().layer_errors);
-    if (dp.ok()) AddAnchor(*dp);
+    if (dp.ok()) AddAnchor("dp", *dp);
     if (anchors_.empty()) return dp.status();
-    incumbent_ = Incumbent{anchors_.front(), std::nullopt};
+    SetIncumbent(anchors_.front(), std::nullopt);
     phase_ = Phase::kAnchors;
     return Ask("uniform and dp", anchors_, Chunk(0));
   }
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>&) override {
-    measured_.Add(round, results(), options_.fitness);
+    if (!round.evaluations.empty()) {
+      measured_.Add(round, results(), options_.fitness);
+    }
     switch (phase_) {
       case Phase::kAnchors:
         return Scan();
@@ -134,10 +158,22 @@ class Guided : public StepwiseStrategy {
     return absl::InternalError("guided has no such phase");
   }
 
-  void AddAnchor(const Assignment& anchor) {
-    if (std::find(anchors_.begin(), anchors_.end(), anchor) == anchors_.end()) {
-      anchors_.push_back(anchor);
-    }
+  void AddAnchor(const std::string& name, const Assignment& anchor) {
+    if (!AnchorName(anchor).empty()) return;
+    anchors_.push_back(anchor);
+    anchor_names_.push_back(name);
+  }
+
+  // Empty for what is none.
+  std::string AnchorName(const Assignment& assignment) const {
+    const auto found = std::find(anchors_.begin(), anchors_.end(), assignment);
+    if (found == anchors_.end()) return "";
+    return anchor_names_[static_cast<size_t>(found - anchors_.begin())];
+  }
+
+  void SetIncumbent(const Assignment& assignment,
+                    std::optional<double> fitness) {
+    incumbent_ = Incumbent{assignment, fitness, AnchorName(assignment)};
   }
 
   // The samples of race `race` up to its `rung`, in rising order; of the last
@@ -147,7 +183,7 @@ class Guided : public StepwiseStrategy {
     const size_t first = static_cast<size_t>(race) *
                          static_cast<size_t>(options_.samples.back());
     for (size_t i = 0; i < static_cast<size_t>(options_.samples[rung]); ++i) {
-      chunk.push_back(pool_[(first + i) % pool_.size()]);
+      chunk.push_back(pool_.races[(first + i) % pool_.races.size()]);
     }
     std::sort(chunk.begin(), chunk.end());
     return chunk;
@@ -182,20 +218,22 @@ class Guided : public StepwiseStrategy {
   absl::StatusOr<Step> Scan() {
     const std::vector<int32_t> samples = Chunk(0);
     const Assignment best = BestOf(anchors_, samples);
-    incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
+    SetIncumbent(best, measured_.Mean(best, samples));
     pivot_ = best;
     std::vector<Assignment> asked = {dearest_};
-    for (const auto& [probe, dearest] : pairs_.probes) asked.push_back(probe);
+    for (size_t i = inheritance_.probes.size(); i < pairs_.probes.size(); ++i) {
+      asked.push_back(pairs_.probes[i].first);
+    }
     phase_ = Phase::kScan;
     return Ask("effect of each unit alone", asked, Chunk(0, 0));
   }
 
   // Every unit alone at the level below the one nearest the target: what is at
-  // stake when it is lowered.
+  // stake when it is lowered. Inherited probes, of whatever level, come first.
   void PlanProbes() {
     const std::vector<uint16_t> targets = ProbeLevels(space());
-    for (size_t u = 0; u < targets.size(); ++u) {
-      if (space().units[u].menu.size() < 2) continue;
+    pairs_.probes = inheritance_.probes;
+    for (size_t u : UnitsToProbe(space(), inheritance_.probes)) {
       Assignment probe = dearest_;
       probe.levels[u] = targets[u] > 0 ? targets[u] - 1 : 0;
       pairs_.probes.emplace_back(std::move(probe), dearest_);
@@ -250,8 +288,11 @@ class Guided : public StepwiseStrategy {
   }
 
   std::vector<Assignment> Candidates() {
+    EffectModel::Pairs pairs = pairs_;
+    pairs.races.insert(pairs.races.end(), inheritance_.races.begin(),
+                       inheritance_.races.end());
     const EffectModel model(space(), input().layer_errors, pivot_, measured_,
-                            pairs_);
+                            pairs);
     std::set<Assignment> known = {incumbent_->assignment};
     for (const EffectModel::Pair& pair : pairs_.races) known.insert(pair.first);
     std::vector<Assignment> candidates;
@@ -259,9 +300,10 @@ class Guided : public StepwiseStrategy {
       const auto optimum =
           SolveKnapsack(space(), model.Expected().Around(pivot_));
       if (optimum.ok()) {
-        AddAnchor(*optimum);
+        AddAnchor("weighted dp", *optimum);
         if (known.insert(*optimum).second) candidates.push_back(*optimum);
       }
+      AddInherited(model, known, candidates);
     }
     ProposalOptions options;
     options.count = options_.candidates - static_cast<int>(candidates.size());
@@ -273,6 +315,23 @@ class Guided : public StepwiseStrategy {
       candidates.push_back(std::move(found));
     }
     return candidates;
+  }
+
+  // What earlier searches ended with, moved to this budget where it must be.
+  void AddInherited(const EffectModel& model, std::set<Assignment>& known,
+                    std::vector<Assignment>& candidates) const {
+    const auto add = [&](const Assignment& found) {
+      if (candidates.size() >= static_cast<size_t>(options_.candidates)) return;
+      if (!WithinBudgets(space(), found)) return;
+      if (known.insert(found).second) candidates.push_back(found);
+    };
+    for (const Assignment& finalist : inheritance_.finalists) {
+      const auto moved =
+          SolveWithinReach(space(), model.Expected().Around(finalist), finalist,
+                           kInheritedReach);
+      if (moved.ok()) add(*moved);
+      add(finalist);
+    }
   }
 
   absl::StatusOr<Step> AskRung() {
@@ -303,8 +362,8 @@ class Guided : public StepwiseStrategy {
     }
     const size_t best = Ranking(gains).front();
     if (gains[best] < 0) {
-      incumbent_ = Incumbent{contestants_[best],
-                             measured_.Mean(contestants_[best], samples)};
+      SetIncumbent(contestants_[best],
+                   measured_.Mean(contestants_[best], samples));
       misses_ = 0;
     } else {
       incumbent_->fitness = measured_.Mean(incumbent, samples);
@@ -317,25 +376,22 @@ class Guided : public StepwiseStrategy {
   absl::StatusOr<Step> BeginDecision() {
     phase_ = Phase::kDecision;
     std::vector<Assignment> asked = anchors_;
-    if (!IsAnchor(incumbent_->assignment)) {
+    if (AnchorName(incumbent_->assignment).empty()) {
       asked.push_back(incumbent_->assignment);
     }
-    return Ask("decision on untouched samples", asked, decision_);
-  }
-
-  bool IsAnchor(const Assignment& assignment) const {
-    return std::find(anchors_.begin(), anchors_.end(), assignment) !=
-           anchors_.end();
+    return Ask("decision on untouched samples", asked, pool_.decision);
   }
 
   absl::StatusOr<Step> Decide() {
-    const Assignment anchor = BestOf(anchors_, decision_);
+    const Assignment anchor = BestOf(anchors_, pool_.decision);
     const Assignment& found = incumbent_->assignment;
-    const PairedDifference gain = measured_.Compare(found, anchor, decision_);
+    const PairedDifference gain =
+        measured_.Compare(found, anchor, pool_.decision);
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;
-    return Finish(winner, measured_.Mean(winner, decision_));
+    return Finish(winner, measured_.Mean(winner, pool_.decision),
+                  AnchorName(winner));
   }
 
   nlohmann::json SaveState() const override {
@@ -346,6 +402,7 @@ class Guided : public StepwiseStrategy {
             {"reach", Bits(reach_)},
             {"pivot", pivot_.levels},
             {"anchors", Levels(anchors_)},
+            {"anchor_names", anchor_names_},
             {"contestants", Levels(contestants_)},
             {"wholes", Levels(pairs_.wholes)},
             {"races", Levels(pairs_.races)},
@@ -380,6 +437,8 @@ class Guided : public StepwiseStrategy {
         sound = sound && Load(pair.at(0), a) && Load(pair.at(1), b);
       }
     }
+    anchor_names_ = state.at("anchor_names").get<std::vector<std::string>>();
+    sound = sound && anchor_names_.size() == anchors_.size();
     if (!sound || anchors_.empty()) {
       return absl::DataLossError("snapshot holds an impossible guided state");
     }
@@ -404,8 +463,8 @@ class Guided : public StepwiseStrategy {
 
   const GuidedOptions options_;
   const Assignment dearest_;
-  std::vector<int32_t> pool_;      // samples of races, in drawn order
-  std::vector<int32_t> decision_;  // samples of the decision
+  const Pool pool_;
+  const Inheritance inheritance_;
 
   Phase phase_ = Phase::kAnchors;
   int race_ = 0;  // 1… once races have begun
@@ -414,12 +473,31 @@ class Guided : public StepwiseStrategy {
   double reach_ = 1;
   Assignment pivot_;  // the best anchor, around which effects are told
   std::vector<Assignment> anchors_;
+  std::vector<std::string> anchor_names_;
   std::vector<Assignment> contestants_;
   EffectModel::Pairs pairs_;
   Measured measured_;
 };
 
 }  // namespace
+
+int64_t ScanSamples(const StrategyInput& input, const GuidedOptions& options) {
+  const std::vector<EffectModel::Pair> probes =
+      input.archive.empty()
+          ? std::vector<EffectModel::Pair>()
+          : Inherit(input, DrawPool(input, options).decision).probes;
+  const auto units =
+      static_cast<int64_t>(UnitsToProbe(input.space, probes).size());
+  return (units + 1) * options.samples.front();
+}
+
+int64_t LeastSamples(const StrategyInput& input, const GuidedOptions& options) {
+  return ScanSamples(input, options) +
+         (kMostAnchors - 1) * options.samples.back() +
+         static_cast<int64_t>(2 * UnitsByType(input.space).size()) *
+             options.samples[options.samples.size() / 2] +
+         DecisionSamples(options);
+}
 
 absl::Status CheckOptions(const StrategyInput& input,
                           const GuidedOptions& options) {
@@ -455,7 +533,7 @@ absl::Status CheckOptions(const StrategyInput& input,
                      " together exceed the ", input.num_samples,
                      " calibration samples; lower them or calibrate on more"));
   }
-  const int64_t least = FixedSamples(input, options);
+  const int64_t least = LeastSamples(input, options);
   if (options.max_samples != 0 && options.max_samples < least) {
     return absl::InvalidArgumentError(absl::StrCat(
         "max_samples=", options.max_samples, " is less than the ", least,
@@ -466,7 +544,7 @@ absl::Status CheckOptions(const StrategyInput& input,
 
 int64_t PlannedSamples(const StrategyInput& input,
                        const GuidedOptions& options) {
-  const int64_t all = FixedSamples(input, options) +
+  const int64_t all = LeastSamples(input, options) +
                       int64_t{options.races} * RaceSamples(options);
   return options.max_samples > 0 ? std::min(options.max_samples, all) : all;
 }

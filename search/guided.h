@@ -3,7 +3,8 @@
 //
 //   anchors   what others would return: uniform, dp, weighted dp
 //   scan      every unit alone lowered from the dearest assignment, where its
-//             effect is clear: 1 measurement a unit; then some units of each
+//             effect is clear: 1 measurement a unit, none where an archive has
+//             it (inheritance.h); then some units of each
 //             type together one level down and up around the best anchor: how
 //             such effects add up under the budget
 //   race      candidates are optima of the effect model (effect_model.h) and of
@@ -33,6 +34,12 @@ namespace evopress::search {
 
 // Races in a row without a better incumbent that end the search.
 inline constexpr int kPatience = 3;
+
+// Samples that the scan of single units asks for, and that a search without
+// races asks for in all, at most. REQUIRES: options that CheckOptions() accepts
+// but for their max_samples.
+int64_t ScanSamples(const StrategyInput& input, const GuidedOptions& options);
+int64_t LeastSamples(const StrategyInput& input, const GuidedOptions& options);
 
 absl::Status CheckOptions(const StrategyInput& input,
                           const GuidedOptions& options);

@@ -1,5 +1,6 @@
 #include "search/measured.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -39,6 +40,18 @@ void Measured::Add(const Round& round, const RoundResults& results,
     std::map<int32_t, double>& row = values_[evaluation.assignment];
     for (size_t s = 0; s < evaluation.samples.size(); ++s) {
       row.emplace(evaluation.samples[s], MeanMetric({results[i][s]}, metric));
+    }
+  }
+}
+
+void Measured::Add(const Archive& archive, Metric metric,
+                   const std::vector<int32_t>& without) {
+  for (const auto& [assignment, sums] : archive) {
+    for (const auto& [sample, measured] : sums) {
+      if (std::find(without.begin(), without.end(), sample) != without.end()) {
+        continue;
+      }
+      values_[assignment].emplace(sample, MeanMetric({measured}, metric));
     }
   }
 }

@@ -122,6 +122,11 @@ absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
   return step;
 }
 
+std::vector<Incumbent> StepwiseStrategy::incumbents() const {
+  if (!incumbent_.has_value()) return {};
+  return {*incumbent_};
+}
+
 std::string StepwiseStrategy::Snapshot() const {
   json body = {{"format", kFormat},
                {"strategy", identity_.name},
@@ -131,12 +136,7 @@ std::string StepwiseStrategy::Snapshot() const {
                {"pending_samples", pending_samples_},
                {"state", SaveState()}};
   if (pending_.has_value()) body["step"] = ToJson(*pending_);
-  if (incumbent_.has_value()) {
-    body["incumbent"] = {{"levels", incumbent_->assignment.levels}};
-    if (incumbent_->fitness.has_value()) {
-      body["incumbent"]["fitness"] = Bits(*incumbent_->fitness);
-    }
-  }
+  if (incumbent_.has_value()) body["incumbent"] = Save(*incumbent_);
   body["digest"] = Sha256Hex(body.dump());
   return body.dump();
 }
@@ -169,13 +169,9 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
     if (!step.ok()) return step;
     std::optional<Incumbent> incumbent;
     if (body.contains("incumbent")) {
-      const json& saved = body.at("incumbent");
-      auto assignment = AssignmentFromJson(space(), saved.at("levels"));
-      if (!assignment.ok()) return assignment.status();
-      incumbent = Incumbent{*std::move(assignment), std::nullopt};
-      if (saved.contains("fitness")) {
-        incumbent->fitness = FromBits(saved.at("fitness").get<uint64_t>());
-      }
+      auto saved = LoadIncumbent(body.at("incumbent"));
+      if (!saved.ok()) return saved.status();
+      incumbent = *std::move(saved);
     }
     const absl::Status loaded = LoadState(body.at("state"));
     if (!loaded.ok()) return loaded;
@@ -189,6 +185,27 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
     return absl::DataLossError(
         absl::StrCat("snapshot damaged: ", error.what()));
   }
+}
+
+json StepwiseStrategy::Save(const Incumbent& incumbent) {
+  json saved = {{"levels", incumbent.assignment.levels},
+                {"anchor", incumbent.anchor}};
+  if (incumbent.fitness.has_value()) {
+    saved["fitness"] = Bits(*incumbent.fitness);
+  }
+  return saved;
+}
+
+absl::StatusOr<Incumbent> StepwiseStrategy::LoadIncumbent(
+    const json& saved) const {
+  auto assignment = AssignmentFromJson(space(), saved.at("levels"));
+  if (!assignment.ok()) return assignment.status();
+  Incumbent incumbent{*std::move(assignment), std::nullopt,
+                      saved.at("anchor").get<std::string>()};
+  if (saved.contains("fitness")) {
+    incumbent.fitness = FromBits(saved.at("fitness").get<uint64_t>());
+  }
+  return incumbent;
 }
 
 Round StepwiseStrategy::NewRound(std::string purpose,
@@ -229,9 +246,10 @@ std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
   return samples;
 }
 
-Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
+Step StepwiseStrategy::Finish(Assignment winner, double fitness,
+                              const std::string& anchor) {
   winner = Canonical(space(), std::move(winner));
-  incumbent_ = Incumbent{winner, fitness};
+  incumbent_ = Incumbent{winner, fitness, anchor};
   return Done{std::move(winner), fitness};
 }
 

@@ -30,6 +30,7 @@ class StepwiseStrategy : public Strategy {
   absl::StatusOr<Step> Start() final;
   absl::StatusOr<Step> Tell(const RoundResults& results) final;
   std::optional<Incumbent> incumbent() const final { return incumbent_; }
+  std::vector<Incumbent> incumbents() const override;
   std::string Snapshot() const final;
   absl::StatusOr<Step> Restore(const std::string& snapshot) final;
 
@@ -51,6 +52,10 @@ class StepwiseStrategy : public Strategy {
   virtual nlohmann::json SaveState() const;
   virtual absl::Status LoadState(const nlohmann::json& state);
 
+  // An incumbent as part of a snapshot.
+  static nlohmann::json Save(const Incumbent& incumbent);
+  absl::StatusOr<Incumbent> LoadIncumbent(const nlohmann::json& saved) const;
+
   // The next round: every assignment, made canonical, on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
                  const std::vector<int32_t>& samples);
@@ -59,7 +64,8 @@ class StepwiseStrategy : public Strategy {
   // Different samples in rising order, drawn afresh for the next round.
   std::vector<int32_t> DrawSamples(int32_t count) const;
   // Makes `winner`, made canonical, the incumbent and ends the search.
-  Step Finish(Assignment winner, double fitness);
+  Step Finish(Assignment winner, double fitness,
+              const std::string& anchor = "");
   // The same with the best of `round`, by Ranking().
   Step FinishWithBest(const Round& round, const std::vector<double>& fitness);
 

@@ -14,6 +14,7 @@
 #include "search/fixed.h"
 #include "search/greedy.h"
 #include "search/guided.h"
+#include "search/pareto.h"
 #include "search/policy_gradient.h"
 #include "search/random_search.h"
 #include "search/subnet_ga.h"
@@ -123,7 +124,32 @@ std::string JobHash(const StrategyInput& input,
         Write(out, chosen);
       },
       options);
+  out.Word(input.targets.size());
+  for (const Target& target : input.targets) {
+    out.Text(target.name);
+    out.Int(target.limit);
+  }
+  out.Word(input.archive.size());
+  for (const auto& [assignment, known] : input.archive) {
+    out.Text(Hash(assignment));
+    out.Word(known.size());
+    for (const auto& [sample, sums] : known) {
+      out.Int(sample);
+      out.Double(sums.kl);
+      out.Double(sums.topk_kl);
+      out.Double(sums.nll);
+      out.Int(sums.positions);
+    }
+  }
   return out.Sha256();
+}
+
+int64_t TokensOf(const StrategyInput& input, int64_t samples) {
+  int64_t tokens = 0;
+  if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return tokens;
 }
 
 absl::Status CheckLayerErrors(const StrategyInput& input) {
@@ -152,6 +178,25 @@ absl::Status CheckLayerErrors(const StrategyInput& input) {
   return absl::OkStatus();
 }
 
+absl::Status CheckArchive(const StrategyInput& input) {
+  for (const auto& [assignment, known] : input.archive) {
+    const absl::Status valid = Validate(input.space, assignment);
+    if (!valid.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("archive: ", valid.message()));
+    }
+    if (known.empty()) continue;
+    const int32_t first = known.begin()->first;
+    const int32_t last = known.rbegin()->first;
+    if (first < 0 || last >= input.num_samples) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("archive: sample ", first < 0 ? first : last,
+                       " is not one of the ", input.num_samples, " samples"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckInput(const StrategyInput& input,
                         const StrategyOptions& options) {
   const absl::Status space = Validate(input.space);
@@ -161,6 +206,7 @@ absl::Status CheckInput(const StrategyInput& input,
         "num_samples=", input.num_samples,
         " and sample_tokens=", input.sample_tokens, " must not be negative"));
   }
+  if (const absl::Status s = CheckArchive(input); !s.ok()) return s;
   const std::string name = StrategyName(options);
   if (HasModules(input.space) &&
       (std::holds_alternative<GuidedOptions>(options) ||
@@ -203,6 +249,16 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
     StrategyInput input, const StrategyOptions& options) {
   const absl::Status valid = CheckInput(input, options);
   if (!valid.ok()) return valid;
+  if (!input.targets.empty()) {
+    const absl::Status checked = CheckTargets(input, options);
+    if (!checked.ok()) return checked;
+    StrategyIdentity identity{
+        StrategyName(options), JobHash(input, options),
+        std::visit([](const auto& chosen) { return FitnessOf(chosen); },
+                   options),
+        PlannedSamples(input, options)};
+    return NewPareto(std::move(input), options, std::move(identity));
+  }
   return std::visit(
       [&](const auto& chosen) -> absl::StatusOr<std::unique_ptr<Strategy>> {
         const absl::Status checked = CheckOptions(input, chosen);
@@ -215,23 +271,33 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
       options);
 }
 
-int64_t PlannedTokens(const StrategyInput& input,
-                      const StrategyOptions& options) {
-  const int64_t samples = std::visit(
+int64_t PlannedSamples(const StrategyInput& input,
+                       const StrategyOptions& options) {
+  if (!input.targets.empty()) {
+    return PlannedParetoSamples(input, SharesOf(input, options));
+  }
+  return std::visit(
       [&](const auto& chosen) { return PlannedSamples(input, chosen); },
       options);
-  int64_t tokens = 0;
-  if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
-    return std::numeric_limits<int64_t>::max();
-  }
-  return tokens;
 }
 
-int64_t LeastTokens(const StrategyInput& input, StrategyOptions options) {
-  if (auto* guided = std::get_if<GuidedOptions>(&options)) {
-    guided->races = std::min<int32_t>(guided->races, kPatience);
+int64_t PlannedTokens(const StrategyInput& input,
+                      const StrategyOptions& options) {
+  return TokensOf(input, PlannedSamples(input, options));
+}
+
+int64_t LeastTokens(const StrategyInput& input,
+                    const StrategyOptions& options) {
+  std::vector<StrategyOptions> shares = {options};
+  if (!input.targets.empty()) shares = SharesOf(input, options);
+  for (StrategyOptions& share : shares) {
+    if (auto* guided = std::get_if<GuidedOptions>(&share)) {
+      guided->races = std::min<int32_t>(guided->races, kPatience);
+    }
   }
-  return PlannedTokens(input, options);
+  return TokensOf(input, input.targets.empty()
+                             ? PlannedSamples(input, shares[0])
+                             : PlannedParetoSamples(input, shares));
 }
 
 }  // namespace evopress::search

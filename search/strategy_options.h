@@ -139,13 +139,16 @@ bool NeedsLayerErrors(const StrategyOptions& options);
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
     StrategyInput input, const StrategyOptions& options);
 
-// Tokens that the strategy will measure at most (for plans and ETAs).
+// (assignment, sample) pairs and tokens that the strategy will ask for at most
+// (for plans and ETAs).
+int64_t PlannedSamples(const StrategyInput& input,
+                       const StrategyOptions& options);
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options);
 
 // Less than PlannedTokens() if the strategy ends when it finds nothing better:
 // what it measures if that is so from the first race on.
-int64_t LeastTokens(const StrategyInput& input, StrategyOptions options);
+int64_t LeastTokens(const StrategyInput& input, const StrategyOptions& options);
 
 }  // namespace evopress::search
 
