@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
 
@@ -88,6 +89,27 @@ absl::Status ValidateLimits(const v1::Limits& limits,
       absl::StrCat("max_tokens=", limits.max_tokens(), " is less than the ",
                    tokens, " tokens of the first round (", first.purpose,
                    "); raise it or measure on fewer"));
+}
+
+// Names of targets become names of directories.
+absl::StatusOr<std::vector<search::Target>> ReadTargets(
+    const v1::JobSpec& spec) {
+  constexpr size_t kMaxName = 64;
+  std::vector<search::Target> targets;
+  for (const v1::Target& in : spec.targets()) {
+    bool plain = !in.name().empty() && in.name().size() <= kMaxName &&
+                 in.name().front() != '.';
+    for (const char c : in.name()) {
+      plain = plain && (absl::ascii_isalnum(c) || c == '.' || c == '-');
+    }
+    if (!plain) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "targets: name \"", in.name(), "\" is not 1 to ", kMaxName,
+          " letters, digits, dots and hyphens that begin with no dot"));
+    }
+    targets.push_back({in.name(), in.limit()});
+  }
+  return targets;
 }
 
 absl::Status In(absl::string_view field, const absl::Status& status) {
@@ -550,6 +572,15 @@ absl::Status Validate(const v1::JobSpec& spec) {
     input.sample_tokens = search_set->length();
   }
   input.seed = spec.seed();
+  auto targets = ReadTargets(spec);
+  if (!targets.ok()) return targets.status();
+  input.targets = *std::move(targets);
+  for (const std::string& history : spec.start_from()) {
+    if (!IsSha256(history)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "start_from \"", history, "\" is not 64 lower-case hex digits"));
+    }
+  }
   if (search::NeedsLayerErrors(*options)) {
     for (const search::Unit& unit : space->units) {
       input.layer_errors.emplace_back(unit.menu.size(), 0.0);

@@ -41,10 +41,19 @@ StrategyInput InputFor(const StrategyInput& input, size_t target,
   return one;
 }
 
+// Tokens of each later search, as a share of the first one's. With it six
+// budgets take at most two and a half times the tokens of one.
+constexpr double kLaterShare = 0.3;
+
+int64_t Later(int64_t first) {
+  return static_cast<int64_t>(kLaterShare * static_cast<double>(first));
+}
+
 // Later scans find what the first one has measured.
 int64_t LaterLeastSamples(const StrategyInput& input,
                           const GuidedOptions& options) {
-  return LeastSamples(input, options) - ScanSamples(input, options);
+  return LeastSamples(input, options) - ScanSamples(input, options) +
+         options.samples.front();
 }
 
 int64_t Sum(int64_t a, int64_t b) {
@@ -61,7 +70,6 @@ class Pareto : public StepwiseStrategy {
       : StepwiseStrategy(std::move(input), std::move(identity)),
         options_(options),
         order_(OrderOf(this->input().targets)),
-        shares_(SharesOf(this->input(), options)),
         best_(order_.size()),
         archive_(this->input().archive) {
     for (size_t t = 0; t < best_.size(); ++t) best_[t] = PlainSolution(t);
@@ -113,21 +121,41 @@ class Pareto : public StepwiseStrategy {
 
   absl::StatusOr<Step> StartSearch() {
     started_ = archive_;
-    bound_ = 0;
-    if (const auto* guided = std::get_if<GuidedOptions>(&options_);
-        guided != nullptr && guided->max_samples > 0) {
-      bound_ = guided->max_samples - asked_samples();
-      for (size_t later = at_ + 1; later < order_.size(); ++later) {
-        bound_ -= LaterLeastSamples(
-            InputFor(input(), order_[later], input().archive), *guided);
-      }
+    if (const auto* guided = std::get_if<GuidedOptions>(&options_)) {
+      bound_ = Bound(*guided);
     }
     if (absl::Status made = MakeSearch(); !made.ok()) return made;
     return search_->Start();
   }
 
+  // Samples that the search about to start may ask for; 0: any.
+  int64_t Bound(const GuidedOptions& options) {
+    const auto left = static_cast<int64_t>(order_.size() - at_);
+    int64_t least =
+        LeastSamples(InputFor(input(), order_[at_], started_), options);
+    int64_t share = 0;
+    if (at_ == 0) {
+      if (options.max_samples == 0) return 0;
+      share = static_cast<int64_t>(static_cast<double>(options.max_samples) /
+                                   (1 + kLaterShare * (left - 1)));
+    } else {
+      if (at_ == 1) total_ = asked_samples() + left * Later(asked_samples());
+      // What those before have left is for all that come.
+      share = (total_ - asked_samples()) / left;
+    }
+    if (options.max_samples > 0) {
+      int64_t rest = options.max_samples - asked_samples();
+      for (size_t later = at_ + 1; later < order_.size(); ++later) {
+        rest -= LaterLeastSamples(
+            InputFor(input(), order_[later], input().archive), options);
+      }
+      share = std::min(share, rest);
+    }
+    return std::max(least, share);
+  }
+
   absl::Status MakeSearch() {
-    StrategyOptions options = shares_[at_];
+    StrategyOptions options = options_;
     if (auto* guided = std::get_if<GuidedOptions>(&options)) {
       guided->max_samples = bound_;
     }
@@ -203,6 +231,7 @@ class Pareto : public StepwiseStrategy {
     return {{"at", std::min(at_, order_.size() - 1)},
             {"best", best},
             {"bound", bound_},
+            {"total", total_},
             {"started", Save(started_)},
             {"archive", Save(archive_)},
             {"search", search_->Snapshot()}};
@@ -211,6 +240,7 @@ class Pareto : public StepwiseStrategy {
   absl::Status LoadState(const nlohmann::json& state) override {
     at_ = state.at("at").get<size_t>();
     bound_ = state.at("bound").get<int64_t>();
+    total_ = state.at("total").get<int64_t>();
     const nlohmann::json& best = state.at("best");
     if (at_ >= order_.size() || best.size() != best_.size()) {
       return absl::DataLossError("snapshot holds an impossible target");
@@ -267,13 +297,13 @@ class Pareto : public StepwiseStrategy {
 
   const StrategyOptions options_;
   const std::vector<size_t> order_;
-  const std::vector<StrategyOptions> shares_;
 
   size_t at_ = 0;                               // of order_
   std::vector<std::optional<Incumbent>> best_;  // of each target
   Archive archive_;
   Archive started_;    // archive_ when search_ was made
   int64_t bound_ = 0;  // max_samples of search_, if it is guided
+  int64_t total_ = 0;  // of all searches, known when the first has ended
   std::unique_ptr<Strategy> search_;
   Round asked_;  // by search_, pending
 };
@@ -335,32 +365,22 @@ absl::Status CheckTargets(const StrategyInput& input,
   return absl::OkStatus();
 }
 
-std::vector<StrategyOptions> SharesOf(const StrategyInput& input,
-                                      const StrategyOptions& options) {
-  std::vector<StrategyOptions> shares(input.targets.size(), options);
-  for (size_t i = 0; i < shares.size(); ++i) {
-    if (auto* guided = std::get_if<GuidedOptions>(&shares[i])) {
-      const int32_t thirds = i == 0 ? 2 : 1;
-      guided->races = (thirds * guided->races + 2) / 3;
-    }
-  }
-  return shares;
-}
-
 int64_t PlannedParetoSamples(const StrategyInput& input,
-                             const std::vector<StrategyOptions>& shares) {
+                             const StrategyOptions& options) {
   const std::vector<size_t> order = OrderOf(input.targets);
-  int64_t planned = 0;
-  int64_t bound = 0;
-  for (size_t i = 0; i < shares.size(); ++i) {
+  StrategyOptions each = options;
+  auto* const guided = std::get_if<GuidedOptions>(&each);
+  const int64_t bound =
+      guided != nullptr ? std::exchange(guided->max_samples, 0) : 0;
+  const int64_t first =
+      PlannedSamples(InputFor(input, order[0], input.archive), each);
+  int64_t planned = first;
+  for (size_t i = 1; i < order.size(); ++i) {
     const StrategyInput one = InputFor(input, order[i], input.archive);
-    StrategyOptions share = shares[i];
-    int64_t known = 0;
-    if (auto* guided = std::get_if<GuidedOptions>(&share)) {
-      bound = std::exchange(guided->max_samples, 0);
-      if (i > 0) known = ScanSamples(one, *guided);
-    }
-    planned = Sum(planned, PlannedSamples(one, share) - known);
+    planned = Sum(planned,
+                  guided != nullptr
+                      ? std::max(Later(first), LaterLeastSamples(one, *guided))
+                      : PlannedSamples(one, each));
   }
   return bound > 0 ? std::min(bound, planned) : planned;
 }

@@ -4,8 +4,9 @@
 // then up, so that each has neighbours before it. Nothing is asked twice: what
 // earlier limits measured answers later ones, and strategies that learn from an
 // archive (StrategyInput::archive) are given it. `guided` so pays for its scan
-// once and races less where it has learnt: the first limit gets two thirds of
-// the races of a search of its own, each other one third.
+// once, and races less where it has learnt: the first limit is searched as it
+// would be alone, and each later one for three tenths of its tokens at most, or
+// for what a search without races needs.
 #ifndef EVOPRESS_SEARCH_PARETO_H_
 #define EVOPRESS_SEARCH_PARETO_H_
 
@@ -29,13 +30,9 @@ inline constexpr size_t kMaxTargets = 64;
 absl::Status CheckTargets(const StrategyInput& input,
                           const StrategyOptions& options);
 
-// The options of each search, in the order in which they run.
-std::vector<StrategyOptions> SharesOf(const StrategyInput& input,
-                                      const StrategyOptions& options);
-
-// Samples that all searches ask for at most, each by `options` of its own.
+// Samples that all searches together ask for at most.
 int64_t PlannedParetoSamples(const StrategyInput& input,
-                             const std::vector<StrategyOptions>& shares);
+                             const StrategyOptions& options);
 
 // REQUIRES: what CheckTargets() accepts.
 std::unique_ptr<Strategy> NewPareto(StrategyInput input,

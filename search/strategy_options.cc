@@ -144,14 +144,6 @@ std::string JobHash(const StrategyInput& input,
   return out.Sha256();
 }
 
-int64_t TokensOf(const StrategyInput& input, int64_t samples) {
-  int64_t tokens = 0;
-  if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
-    return std::numeric_limits<int64_t>::max();
-  }
-  return tokens;
-}
-
 absl::Status CheckLayerErrors(const StrategyInput& input) {
   const auto& units = input.space.units;
   if (input.layer_errors.size() != units.size()) {
@@ -215,7 +207,8 @@ absl::Status CheckInput(const StrategyInput& input,
         "\"", name, "\" does not search over modules; use \"evopress\""));
   }
   if (input.space.budgets.empty() &&
-      !std::holds_alternative<FixedOptions>(options)) {
+      (!std::holds_alternative<FixedOptions>(options) ||
+       !input.targets.empty())) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", name, "\" needs a budget"));
   }
@@ -274,7 +267,7 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
 int64_t PlannedSamples(const StrategyInput& input,
                        const StrategyOptions& options) {
   if (!input.targets.empty()) {
-    return PlannedParetoSamples(input, SharesOf(input, options));
+    return PlannedParetoSamples(input, options);
   }
   return std::visit(
       [&](const auto& chosen) { return PlannedSamples(input, chosen); },
@@ -283,21 +276,19 @@ int64_t PlannedSamples(const StrategyInput& input,
 
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options) {
-  return TokensOf(input, PlannedSamples(input, options));
+  const int64_t samples = PlannedSamples(input, options);
+  int64_t tokens = 0;
+  if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return tokens;
 }
 
-int64_t LeastTokens(const StrategyInput& input,
-                    const StrategyOptions& options) {
-  std::vector<StrategyOptions> shares = {options};
-  if (!input.targets.empty()) shares = SharesOf(input, options);
-  for (StrategyOptions& share : shares) {
-    if (auto* guided = std::get_if<GuidedOptions>(&share)) {
-      guided->races = std::min<int32_t>(guided->races, kPatience);
-    }
+int64_t LeastTokens(const StrategyInput& input, StrategyOptions options) {
+  if (auto* guided = std::get_if<GuidedOptions>(&options)) {
+    guided->races = std::min<int32_t>(guided->races, kPatience);
   }
-  return TokensOf(input, input.targets.empty()
-                             ? PlannedSamples(input, shares[0])
-                             : PlannedParetoSamples(input, shares));
+  return PlannedTokens(input, options);
 }
 
 }  // namespace evopress::search

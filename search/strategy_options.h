@@ -148,7 +148,7 @@ int64_t PlannedTokens(const StrategyInput& input,
 
 // Less than PlannedTokens() if the strategy ends when it finds nothing better:
 // what it measures if that is so from the first race on.
-int64_t LeastTokens(const StrategyInput& input, const StrategyOptions& options);
+int64_t LeastTokens(const StrategyInput& input, StrategyOptions options);
 
 }  // namespace evopress::search
 

@@ -267,6 +267,12 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   }
   status = CheckArtifacts(request.spec());
   if (!status.ok()) return status;
+  if (!request.spec().start_from().empty()) {
+    std::vector<JobRecord> records;
+    for (const auto& [job, entry] : jobs_) records.push_back(entry.record);
+    status = CheckStartFrom(request.spec(), records);
+    if (!status.ok()) return status;
+  }
   const int64_t active = std::count_if(
       jobs_.begin(), jobs_.end(),
       [](const auto& item) { return !HasEnded(item.second.record); });

@@ -270,7 +270,7 @@ TEST(Pareto, HasAWinnerForEveryBudgetFromTheFirstRoundOn) {
 TEST(Pareto, TokensOfAllBudgetsTogetherAreBounded) {
   const Front front = MakeFront(1);
   GuidedOptions options;
-  for (int64_t bound : {400, 600, 900}) {
+  for (int64_t bound : {450, 600, 900}) {
     options.max_samples = bound;
     const Outcome six = SearchOf(front.toy.input, options, front.Samples());
     EXPECT_LE(six.measurements, bound);
