@@ -31,6 +31,21 @@ bool IsReproducible(const v1::Job& job) {
   return job.stopped_by() != v1::Job::DEADLINE;
 }
 
+std::string LedgerText(const v1::Job& job) {
+  std::string text =
+      absl::StrCat(FormatCount(job.search_tokens()), " tokens asked for");
+  if (job.known_tokens() > 0) {
+    absl::StrAppend(&text, ", of which ", FormatCount(job.known_tokens()),
+                    " were known already");
+  }
+  if (job.start_tokens() > 0) {
+    absl::StrAppend(&text, "; started from ", FormatCount(job.start_tokens()),
+                    " that earlier jobs measured");
+  }
+  return absl::StrCat(text, "; ", FormatCount(job.evaluated_tokens()),
+                      " measured, the report's too");
+}
+
 std::string StopText(const v1::Job& job) {
   switch (job.stopped_by()) {
     case v1::Job::MAX_TOKENS:
@@ -60,6 +75,8 @@ nlohmann::json JobJson(const v1::Job& job) {
                          {"activity", job.activity()},
                          {"rounds", job.rounds()},
                          {"search_tokens", job.search_tokens()},
+                         {"known_tokens", job.known_tokens()},
+                         {"start_tokens", job.start_tokens()},
                          {"evaluated_tokens", job.evaluated_tokens()},
                          {"build_seconds", Seconds(job.build_time())},
                          {"measure_seconds", Seconds(job.measure_time())},
@@ -86,8 +103,7 @@ std::string JobText(const v1::Job& job, bool bold) {
     absl::StrAppend(&text, "  error          ", job.error(), "\n");
   }
   absl::StrAppend(&text, "  rounds         ", job.rounds(), ", ",
-                  FormatCount(job.evaluated_tokens()),
-                  " tokens measured\n  time           ",
+                  LedgerText(job), "\n  time           ",
                   absl::FormatDuration(
                       absl::Seconds(std::llround(Seconds(job.build_time())))),
                   " building, ",

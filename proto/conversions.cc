@@ -91,27 +91,6 @@ absl::Status ValidateLimits(const v1::Limits& limits,
                    "); raise it or measure on fewer"));
 }
 
-// Names of targets become names of directories.
-absl::StatusOr<std::vector<search::Target>> ReadTargets(
-    const v1::JobSpec& spec) {
-  constexpr size_t kMaxName = 64;
-  std::vector<search::Target> targets;
-  for (const v1::Target& in : spec.targets()) {
-    bool plain = !in.name().empty() && in.name().size() <= kMaxName &&
-                 in.name().front() != '.';
-    for (const char c : in.name()) {
-      plain = plain && (absl::ascii_isalnum(c) || c == '.' || c == '-');
-    }
-    if (!plain) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "targets: name \"", in.name(), "\" is not 1 to ", kMaxName,
-          " letters, digits, dots and hyphens that begin with no dot"));
-    }
-    targets.push_back({in.name(), in.limit()});
-  }
-  return targets;
-}
-
 absl::Status In(absl::string_view field, const absl::Status& status) {
   if (status.ok()) return status;
   return absl::Status(status.code(),
@@ -424,6 +403,25 @@ absl::StatusOr<search::StrategyOptions> FromProto(
   return absl::InvalidArgumentError("strategy is not set");
 }
 
+absl::StatusOr<std::vector<search::Target>> TargetsOf(const v1::JobSpec& spec) {
+  constexpr size_t kMaxName = 64;
+  std::vector<search::Target> targets;
+  for (const v1::Target& in : spec.targets()) {
+    bool plain = !in.name().empty() && in.name().size() <= kMaxName &&
+                 in.name().front() != '.';
+    for (const char c : in.name()) {
+      plain = plain && (absl::ascii_isalnum(c) || c == '.' || c == '-');
+    }
+    if (!plain) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "targets: name \"", in.name(), "\" is not 1 to ", kMaxName,
+          " letters, digits, dots and hyphens that begin with no dot"));
+    }
+    targets.push_back({in.name(), in.limit()});
+  }
+  return targets;
+}
+
 v1::SampleSums ToProto(const search::SampleSums& sums) {
   v1::SampleSums message;
   message.set_kl(sums.kl);
@@ -572,7 +570,7 @@ absl::Status Validate(const v1::JobSpec& spec) {
     input.sample_tokens = search_set->length();
   }
   input.seed = spec.seed();
-  auto targets = ReadTargets(spec);
+  auto targets = TargetsOf(spec);
   if (!targets.ok()) return targets.status();
   input.targets = *std::move(targets);
   for (const std::string& history : spec.start_from()) {

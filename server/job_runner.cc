@@ -263,9 +263,9 @@ absl::Status JobRunner::StartSearch() {
   }
   input.seed = spec_.seed();
   input.layer_errors = layer_errors_;
-  for (const v1::Target& target : spec_.targets()) {
-    input.targets.push_back({target.name(), target.limit()});
-  }
+  auto targets = proto::TargetsOf(spec_);
+  if (!targets.ok()) return targets.status();
+  input.targets = *std::move(targets);
   auto archive = LoadEarlierRounds(spec_, record_, journal_);
   if (!archive.ok()) return archive.status();
   int64_t start_samples = 0;

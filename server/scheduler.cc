@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "proto/conversions.h"
 #include "search/digest.h"
+#include "server/earlier_rounds.h"
 
 namespace evopress::server {
 namespace {
