@@ -317,6 +317,11 @@ absl::Status CheckTargets(const StrategyInput& input,
     return absl::InvalidArgumentError(absl::StrCat(
         targets.size(), " targets given; 2 to ", kMaxTargets, " are possible"));
   }
+  if (std::holds_alternative<FixedOptions>(options)) {
+    return absl::InvalidArgumentError(
+        "given assignments are measured under no budget; leave out the "
+        "targets");
+  }
   std::set<std::string> names;
   std::set<int64_t> limits;
   for (const Target& target : targets) {

@@ -38,15 +38,15 @@ bool SameUnits(const v1::SearchSpace& a, const v1::SearchSpace& b) {
 
 // What keeps measurements of `earlier` from being some of `spec`, or empty.
 std::string Difference(const v1::JobSpec& spec, const v1::JobSpec& earlier) {
-  if (earlier.model().hash() != spec.model().hash()) return "model";
+  if (earlier.model().hash() != spec.model().hash()) return "another model";
   if (!SameUnits(earlier.space(), spec.space())) {
-    return "units or menus (its order follows the kind of the first budget)";
+    return "other units or menus (their order follows the first budget's kind)";
   }
   const v1::TokenSetRef* mine = SearchSet(spec);
   const v1::TokenSetRef* theirs = SearchSet(earlier);
   if (mine == nullptr || theirs == nullptr ||
       mine->sha256() != theirs->sha256()) {
-    return "search tokens (text, statistics or search tokens, sequence length)";
+    return "other search tokens (by text, number or sequence length)";
   }
   return "";
 }
@@ -120,7 +120,7 @@ absl::Status CheckStartFrom(const v1::JobSpec& spec,
     if (!earlier.ok()) return earlier.status();
     if (const std::string what = Difference(spec, *earlier); !what.empty()) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "cannot start from jobs/", (*job)->id, ": it has another ", what));
+          "cannot start from jobs/", (*job)->id, ": it has ", what));
     }
   }
   return absl::OkStatus();
@@ -146,14 +146,14 @@ absl::StatusOr<search::Archive> LoadEarlierRounds(const v1::JobSpec& spec,
     if (!earlier.ok()) return earlier.status();
     std::string what = Difference(spec, *earlier);
     if ((*job)->numeric_class != record.numeric_class) {
-      what = absl::StrCat("numeric class, ", (*job)->numeric_class,
+      what = absl::StrCat("another numeric class, ", (*job)->numeric_class,
                           " instead of ", record.numeric_class);
     } else if ((*job)->level_table_sha256 != record.level_table_sha256) {
-      what = "table of levels (statistics, methods)";
+      what = "other levels (by statistics or method)";
     }
     if (!what.empty()) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "cannot start from jobs/", (*job)->id, ": it has another ", what));
+          "cannot start from jobs/", (*job)->id, ": it has ", what));
     }
     absl::Status added = AddRounds(**job, journal, archive);
     if (!added.ok()) return added;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -213,22 +214,51 @@ TEST_F(Pareto, ALaterJobStartsFromWhatAnEarlierOneMeasured) {
   EXPECT_THAT(report.out, HasSubstr("\"replayed\": true"));
 }
 
+TEST_F(Pareto, ThePlanKnowsListsOfBudgets) {
+  const auto plan = [&](const std::string& budgets) {
+    std::vector<std::string> args =
+        Command("data", "out", {"--target-bits", budgets});
+    args[0] = "plan";
+    args.erase(std::find(args.begin(), args.end(), "--force"));
+    const auto out = std::find(args.begin(), args.end(), "--out");
+    args.erase(out, out + 2);
+    const RunResult r = RunEvoPress(args);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return nlohmann::json::parse(r.out, nullptr, false);
+  };
+  const auto one = plan("3");
+  const auto three = plan("2.25,2.5,3");
+  ASSERT_EQ(three["budgets"].size(), 3u) << three;
+  EXPECT_EQ(three["budgets"][1]["limit"], kWeights * 9 / 4);
+  const int64_t most = three["tokens"]["search_most"];
+  EXPECT_GT(most, one["tokens"]["search_most"].get<int64_t>());
+  const auto run = Search("data", "out", {"--target-bits", "2.25,2.5,3"});
+  EXPECT_LE(run["search_tokens"].get<int64_t>(), most);
+  // Three winners instead of one, and uniform at two widths, not one.
+  EXPECT_EQ(three["tokens"]["report"].get<int64_t>(),
+            one["tokens"]["report"].get<int64_t>() / 3 * 6);
+}
+
 TEST_F(Pareto, StartsFromNothingThatDoesNotFit) {
   const auto first = Search("data", "first", {"--target-bits", "3"});
-  const auto refusal = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> args = Command("data", "second", more);
-    args.insert(args.end(), {"--target-bits", "2.5"});
+  const auto refusal = [&](const std::string& from, const std::string& flag,
+                           const std::string& value) {
+    std::vector<std::string> args =
+        Command("data", "second", {"--target-bits", "2.5", "--from", from});
+    const auto at = std::find(args.begin(), args.end(), flag);
+    EXPECT_NE(at, args.end());
+    *(at + 1) = value;
     const RunResult r = RunEvoPress(args);
     EXPECT_NE(r.exit_code, 0);
     return r.err + r.out;
   };
-  EXPECT_THAT(refusal({"--from", "jobs/none"}),
+  EXPECT_THAT(refusal("jobs/none", "--races", "3"),
               HasSubstr("cannot start from jobs/none"));
   const std::string job = first["job"];
-  EXPECT_THAT(refusal({"--from", job, "--menu", "gptq:2-5:g32"}),
-              HasSubstr("another units or menus"));
-  EXPECT_THAT(refusal({"--from", job, "--search-tokens", "512"}),
-              HasSubstr("another search tokens"));
+  EXPECT_THAT(refusal(job, "--menu", "gptq:2-5:g32"),
+              HasSubstr("other units or menus"));
+  EXPECT_THAT(refusal(job, "--search-tokens", "512"),
+              HasSubstr("other search tokens"));
 }
 
 }  // namespace
