@@ -53,4 +53,20 @@ absl::Status ExportJob(const ExportInput& input, const FetchArtifact& fetch,
   return (*out)->Commit();
 }
 
+absl::Status ExportJob(const std::vector<ExportInput>& inputs,
+                       const FetchArtifact& fetch,
+                       const ExportOptions& options) {
+  if (inputs.size() == 1) return ExportJob(inputs[0], fetch, options);
+  if (absl::Status s = CheckExportOptions(options); !s.ok()) return s;
+  auto out = OutputDir::Create(options.out, options.force);
+  if (!out.ok()) return out.status();
+  for (const ExportInput& input : inputs) {
+    ExportOptions one = options;
+    one.out = absl::StrCat((*out)->temporary(), "/", input.candidate.target());
+    if (absl::Status s = ExportJob(input, fetch, one); !s.ok()) return s;
+  }
+  if (absl::Status s = ExportFrontierJson(inputs, **out); !s.ok()) return s;
+  return (*out)->Commit();
+}
+
 }  // namespace evopress::client

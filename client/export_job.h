@@ -26,6 +26,12 @@ absl::Status CheckExportOptions(const ExportOptions& options);
 absl::Status ExportJob(const ExportInput& input, const FetchArtifact& fetch,
                        const ExportOptions& options);
 
+// The same for several budgets of one job, each in a directory of its name
+// within options.out, beside a recipe.json about all of them.
+absl::Status ExportJob(const std::vector<ExportInput>& inputs,
+                       const FetchArtifact& fetch,
+                       const ExportOptions& options);
+
 }  // namespace evopress::client
 
 #endif  // EVOPRESS_CLIENT_EXPORT_JOB_H_

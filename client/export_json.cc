@@ -187,6 +187,8 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"evopress_version", kVersion},
       {"job", input.job.name()},
       {"what", input.candidate.name()},
+      {"target", input.candidate.target()},
+      {"anchor", input.candidate.anchor()},
       {"is_winner", !input.incumbent},
       {"job_state", StateName(input.job.state())},
       {"stopped_by", StopName(input.job)},
@@ -204,6 +206,8 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"history_hash", input.job.history_hash()},
       {"rounds", input.job.rounds()},
       {"search_tokens", input.job.search_tokens()},
+      {"known_tokens", input.job.known_tokens()},
+      {"start_tokens", input.job.start_tokens()},
       {"evaluated_tokens", input.job.evaluated_tokens()},
       {"budgets", budgets},
       {"total_costs", CostsJson(input.space, total)},
@@ -215,21 +219,63 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input) {
       {"labels", labels}};
 }
 
-absl::Status ExportJson(const ExportInput& input, OutputDir& out) {
-  auto recipe = MakeRecipe(input);
-  if (!recipe.ok()) return recipe.status();
+namespace {
+
+// recipe.json, read back, and the job beside it.
+absl::Status WriteRecipe(const nlohmann::json& recipe, const v1::Job& job,
+                         OutputDir& out) {
   const std::string text =
-      recipe->dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
+      recipe.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
       "\n";
   if (absl::Status s = out.Write(kRecipeFile, text); !s.ok()) return s;
   auto read = ReadBytes(absl::StrCat(out.temporary(), "/", kRecipeFile));
   if (!read.ok()) return read.status();
   const auto parsed = nlohmann::json::parse(*read, nullptr, false);
   if (parsed.is_discarded() ||
-      parsed.value("history_hash", "") != input.job.history_hash()) {
+      parsed.value("history_hash", "") != job.history_hash()) {
     return absl::DataLossError("recipe.json cannot be read back");
   }
-  return out.Write(kJobFile, proto::DeterministicBytes(input.job));
+  return out.Write(kJobFile, proto::DeterministicBytes(job));
+}
+
+}  // namespace
+
+absl::Status ExportJson(const ExportInput& input, OutputDir& out) {
+  auto recipe = MakeRecipe(input);
+  if (!recipe.ok()) return recipe.status();
+  return WriteRecipe(*recipe, input.job, out);
+}
+
+absl::Status ExportFrontierJson(const std::vector<ExportInput>& inputs,
+                                OutputDir& out) {
+  const v1::Job& job = inputs[0].job;
+  auto table = MakeResultTable(job);
+  if (!table.ok()) return table.status();
+  nlohmann::json targets = nlohmann::json::array();
+  for (const ExportInput& input : inputs) {
+    const search::Budget& budget = input.space.budgets[0];
+    targets.push_back(
+        {{"target", input.candidate.target()},
+         {"directory", input.candidate.target()},
+         {"kind", input.space.cost_kinds[budget.kind]},
+         {"limit", budget.limit},
+         {"cost", Cost(input.space, input.assignment, budget.kind)},
+         {"anchor", input.candidate.anchor()},
+         {"assignment_hash", search::Hash(input.assignment)}});
+  }
+  const nlohmann::json recipe = {{"format", "evopress-frontier"},
+                                 {"version", kFormatVersion},
+                                 {"evopress_version", kVersion},
+                                 {"job", job.name()},
+                                 {"job_state", StateName(job.state())},
+                                 {"history_hash", job.history_hash()},
+                                 {"search_tokens", job.search_tokens()},
+                                 {"known_tokens", job.known_tokens()},
+                                 {"start_tokens", job.start_tokens()},
+                                 {"evaluated_tokens", job.evaluated_tokens()},
+                                 {"targets", targets},
+                                 {"results", ToJson(*table)}};
+  return WriteRecipe(recipe, job, out);
 }
 
 absl::StatusOr<v1::Job> ReadExportedJob(const std::string& dir) {

@@ -3,6 +3,7 @@
 #define EVOPRESS_CLIENT_EXPORT_JSON_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,6 +24,10 @@ absl::StatusOr<nlohmann::json> MakeRecipe(const ExportInput& input);
 
 // Writes recipe.json and job.binpb, and reads the former back.
 absl::Status ExportJson(const ExportInput& input, OutputDir& out);
+
+// The same about all budgets of one job. REQUIRES: inputs of one job.
+absl::Status ExportFrontierJson(const std::vector<ExportInput>& inputs,
+                                OutputDir& out);
 
 // The job that an earlier export left in `dir`.
 absl::StatusOr<v1::Job> ReadExportedJob(const std::string& dir);

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "client/job_text.h"
 #include "client/space_builder.h"
+#include "client/targets.h"
 #include "client/text_table.h"
 #include "proto/conversions.h"
 #include "search/budget.h"
@@ -61,6 +62,7 @@ std::string GainUnlikely(const search::SearchSpace& space) {
 absl::StatusOr<search::StrategyInput> InputOf(const JobPlan& plan) {
   search::StrategyInput input;
   input.space = plan.space;
+  input.targets = plan.targets;
   proto::ReadSamples(plan.spec, input);
   return input;
 }
@@ -78,7 +80,8 @@ std::vector<TaskWork> ReportWork(const v1::JobSpec& spec) {
     if (set.role() != v1::TokenSetRef::HELD_OUT) continue;
     TaskWork task;
     task.new_tokens = int64_t{set.sequences()} * set.length();
-    task.tokens = (spec.report_size() + 2) * task.new_tokens;
+    const int winners = std::max(1, spec.targets_size());
+    task.tokens = (winners + spec.report_size() + 1) * task.new_tokens;
     task.block_tokens = static_cast<double>(task.tokens);
     work.push_back(task);
   }
@@ -118,7 +121,8 @@ bool HasTimes(const Forecast& forecast) {
 
 }  // namespace
 
-Reach DescribeReach(const search::SearchSpace& space) {
+Reach DescribeReach(const search::SearchSpace& space,
+                    const std::vector<search::Target>& targets) {
   Reach reach;
   reach.weights = TotalWeights(space);
   reach.kinds = space.cost_kinds;
@@ -126,13 +130,23 @@ Reach DescribeReach(const search::SearchSpace& space) {
     reach.ranges.push_back(ReachableCosts(space, static_cast<int>(k)));
   }
   reach.budgets = space.budgets;
-  for (const search::Budget& budget : space.budgets) {
+  for (const search::Target& target : targets) {
+    const search::Budget budget{space.budgets[0].kind, target.limit};
+    if (budget != space.budgets[0]) reach.budgets.push_back(budget);
+  }
+  for (const search::Budget& budget : reach.budgets) {
     reach.holds.push_back(budget.limit >= reach.ranges[budget.kind].min);
   }
-  if (absl::Status s = CheckBudgets(space); !s.ok()) {
+  if (absl::Status s = CheckTargets(space, targets); !s.ok()) {
     reach.unreachable = std::string(s.message());
-  } else {
-    reach.gain_unlikely = GainUnlikely(space);
+    return reach;
+  }
+  const std::vector<search::SearchSpace> spaces = SpacesOf(space, targets);
+  for (size_t t = 0; t < spaces.size() && reach.gain_unlikely.empty(); ++t) {
+    reach.gain_unlikely = GainUnlikely(spaces[t]);
+    if (targets.empty() || reach.gain_unlikely.empty()) continue;
+    reach.gain_unlikely =
+        absl::StrCat("at ", targets[t].name, ": ", reach.gain_unlikely);
   }
   return reach;
 }

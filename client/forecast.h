@@ -26,14 +26,15 @@ struct Reach {
   int64_t weights = 0;                    // of the searched layers
   std::vector<std::string> kinds;         // of cost
   std::vector<search::CostRange> ranges;  // of each kind
-  std::vector<search::Budget> budgets;    // as asked
+  std::vector<search::Budget> budgets;    // as asked, every target's too
   std::vector<bool> holds;                // each by itself
-  std::string unreachable;                // why not all at once; or empty
+  std::string unreachable;                // why not all of them; or empty
   // Why a search is unlikely to gain anything over plain solutions, with the
   // rule by which that is said; or empty.
   std::string gain_unlikely;
 };
-Reach DescribeReach(const search::SearchSpace& space);
+Reach DescribeReach(const search::SearchSpace& space,
+                    const std::vector<search::Target>& targets = {});
 
 // Levels by (layer, level) that need not be made.
 using PresentLevels = std::set<std::pair<std::string, std::string>>;

@@ -89,11 +89,13 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->required();
   AddDataFlags(app, flags.data);
   AddMenuFlags(app, flags);
-  app.add_option("--target-bits", flags.budget.target_bits,
+  app.add_option("--target-bits,--target-bpw", flags.budget.target_bits,
                  "Budget: average code bits per weight of the searched "
-                 "layers, e.g. 3 or 2.75");
+                 "layers, e.g. 3; several, as 2.5,3,4, get a winner each from "
+                 "one search. So do lists of the budgets below that are a "
+                 "number");
   app.add_option("--max-size", flags.budget.max_size,
-                 "Budget: size of the whole model, e.g. 90MB");
+                 "Budget: size of the whole model, e.g. 90MB or 80MB,90MB");
   app.add_option("--target-sparsity", flags.budget.target_sparsity,
                  "Budget: at least this share of the searched layers' weights "
                  "is zero, e.g. 0.5");
@@ -177,6 +179,12 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "do not count. 0: no bound")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
+  app.add_option("--from", flags.from,
+                 "Start from what an earlier job has measured: its name, or a "
+                 "directory that search has written (repeatable). It must have "
+                 "searched the same levels on the same text; budget, seed and "
+                 "strategy may differ")
+      ->allow_extra_args(false);
   app.add_option("--fitness", strategy.fitness, "What is minimized")
       ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
       ->capture_default_str();

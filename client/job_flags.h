@@ -59,7 +59,8 @@ struct JobFlags {
   std::string drop;                      // "attn,mlp", "block"
   std::vector<std::string> cost_tables;  // files, see cost_table.h
   BudgetOptions budget;
-  double max_hours = 0;  // 0: no bound
+  double max_hours = 0;           // 0: no bound
+  std::vector<std::string> from;  // jobs or results to start from
   std::string display_name;
 };
 

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "client/assignment_source.h"
 #include "client/cost_table.h"
+#include "client/targets.h"
 #include "client/token_data.h"
 #include "client/version.h"
 #include "proto/conversions.h"
@@ -100,7 +101,12 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
   auto space = PlanSpace(flags, **model, *tables);
   if (!space.ok()) return space.status();
   plan.space = *std::move(space);
-  if (absl::Status s = AddBudgets(flags.budget, plan.space); !s.ok()) return s;
+  auto targets = SetTargets(flags.budget, plan.space);
+  if (!targets.ok()) return targets.status();
+  plan.targets = *std::move(targets);
+  if (absl::Status s = CheckTargets(plan.space, plan.targets); !s.ok()) {
+    return s;
+  }
 
   TokenNeeds needs;
   auto statistics = NeedsStatistics(plan.space);
@@ -308,11 +314,23 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
         ", and here no two layers can: it will find nothing new; name a budget "
         "in bits first (--target-bits) or use --strategy guided"));
   }
-  if (auto uniform = FindUniformBaseline(plan->space); uniform.has_value()) {
+  for (const search::Target& target : plan->targets) {
+    auto& out = *spec.add_targets();
+    out.set_name(target.name);
+    out.set_limit(target.limit);
+  }
+  plan->from = flags.from;
+  std::set<std::string> reported;
+  for (const search::SearchSpace& one : SpacesOf(plan->space, plan->targets)) {
+    auto uniform = FindUniformBaseline(one);
+    if (!uniform.has_value() || !reported.insert(uniform->name).second) {
+      continue;
+    }
     auto& named = *spec.add_report();
     named.set_name(uniform->name);
     *named.mutable_assignment() = proto::ToProto(uniform->assignment);
-  } else {
+  }
+  if (reported.empty()) {
     plan->warnings.push_back(
         "no uniform assignment meets the budget, so none is reported beside "
         "the winner");

@@ -13,6 +13,7 @@
 #include "evopress/v1/jobs.pb.h"
 #include "quant/checkpoint.h"
 #include "search/space.h"
+#include "search/strategy.h"
 
 namespace evopress::client {
 
@@ -25,6 +26,9 @@ struct JobPlan {
   // Hash of everything in the spec that decides the result, so that the same
   // command names the same job.
   std::string request_id;
+  std::vector<search::Target> targets;  // those of the spec
+  // Jobs or directories to start from, see earlier_jobs.h.
+  std::vector<std::string> from;
 };
 
 // The space that menu, ties, groups, modules to drop and cost tables ask for,

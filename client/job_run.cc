@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/earlier_jobs.h"
 #include "client/interrupt.h"
 #include "client/progress_line.h"
 #include "client/result_table.h"
@@ -132,8 +133,7 @@ absl::Status CheckSucceeded(const v1::Job& job) {
                    job.error().empty() ? "" : ": ", job.error()));
 }
 
-absl::StatusOr<LocalRun> RunLocally(const JobPlan& plan,
-                                    const LocalFlags& flags) {
+absl::StatusOr<LocalRun> RunLocally(JobPlan plan, const LocalFlags& flags) {
   const std::atomic<bool>& stop = Interrupted();
   ProgressLine line;
   for (const auto& warning : plan.warnings) {
@@ -146,6 +146,7 @@ absl::StatusOr<LocalRun> RunLocally(const JobPlan& plan,
       !s.ok()) {
     return s;
   }
+  if (absl::Status s = StartFromEarlier(*run.client, plan); !s.ok()) return s;
   auto job = CreateOrResume(*run.client, plan);
   if (!job.ok()) return job.status();
   if (!HasEnded(*job)) {

@@ -43,8 +43,7 @@ struct LocalRun {
 
 // Prints the plan's warnings, runs it and requires success. Cancelled on
 // Ctrl-C, saying how to go on.
-absl::StatusOr<LocalRun> RunLocally(const JobPlan& plan,
-                                    const LocalFlags& flags);
+absl::StatusOr<LocalRun> RunLocally(JobPlan plan, const LocalFlags& flags);
 
 }  // namespace evopress::client
 

@@ -32,6 +32,21 @@ bool IsReproducible(const v1::Job& job) {
   return job.stopped_by() != v1::Job::DEADLINE;
 }
 
+std::string LedgerText(const v1::Job& job) {
+  std::string text =
+      absl::StrCat(FormatCount(job.search_tokens()), " tokens asked for");
+  if (job.known_tokens() > 0) {
+    absl::StrAppend(&text, ", of which ", FormatCount(job.known_tokens()),
+                    " were known already");
+  }
+  if (job.start_tokens() > 0) {
+    absl::StrAppend(&text, "; started from ", FormatCount(job.start_tokens()),
+                    " that earlier jobs measured");
+  }
+  return absl::StrCat(text, "; ", FormatCount(job.evaluated_tokens()),
+                      " measured, the report's too");
+}
+
 std::string StopText(const v1::Job& job) {
   switch (job.stopped_by()) {
     case v1::Job::MAX_TOKENS:
@@ -61,6 +76,8 @@ nlohmann::json JobJson(const v1::Job& job) {
                          {"activity", job.activity()},
                          {"rounds", job.rounds()},
                          {"search_tokens", job.search_tokens()},
+                         {"known_tokens", job.known_tokens()},
+                         {"start_tokens", job.start_tokens()},
                          {"evaluated_tokens", job.evaluated_tokens()},
                          {"build_seconds", Seconds(job.build_time())},
                          {"measure_seconds", Seconds(job.measure_time())},
@@ -73,9 +90,7 @@ nlohmann::json JobJson(const v1::Job& job) {
   if (job.has_incumbent() && std::isfinite(job.incumbent().fitness())) {
     json["incumbent_fitness"] = job.incumbent().fitness();
   }
-  if (const v1::Candidate* best = BestOf(job); best != nullptr) {
-    json["standing"] = StandingJson(job, *best);
-  }
+  AddStandings(job, json);
   auto table = MakeResultTable(job);
   if (table.ok() && !table->rows.empty()) json["results"] = ToJson(*table);
   return json;
@@ -90,8 +105,7 @@ std::string JobText(const v1::Job& job, bool bold) {
     absl::StrAppend(&text, "  error          ", job.error(), "\n");
   }
   absl::StrAppend(&text, "  rounds         ", job.rounds(), ", ",
-                  FormatCount(job.evaluated_tokens()),
-                  " tokens measured\n  time           ",
+                  LedgerText(job), "\n  time           ",
                   absl::FormatDuration(
                       absl::Seconds(std::llround(Seconds(job.build_time())))),
                   " building, ",
@@ -102,13 +116,15 @@ std::string JobText(const v1::Job& job, bool bold) {
     absl::StrAppend(&text, "  incumbent      fitness ",
                     FormatFixed(job.incumbent().fitness(), 5), "\n");
   }
-  if (const v1::Candidate* best = BestOf(job); best != nullptr) {
+  for (const v1::Candidate* best : BestsOf(job)) {
+    const std::string budget =
+        best->target().empty() ? "" : absl::StrCat(best->target(), ": ");
     if (const std::string values = CalibrationText(job, *best);
         !values.empty()) {
-      absl::StrAppend(&text, "  calibration    ", values, "\n");
+      absl::StrAppend(&text, "  calibration    ", budget, values, "\n");
     }
     if (const std::string lead = LeadText(*best); !lead.empty()) {
-      absl::StrAppend(&text, "  lead           ", lead, "\n");
+      absl::StrAppend(&text, "  lead           ", budget, lead, "\n");
     }
   }
   absl::StrAppend(&text, "  numeric class  ", job.numeric_class(),

@@ -26,6 +26,9 @@ bool IsReproducible(const v1::Job& job);
 // What people must know of a search that was cut short, as a line; else "".
 std::string StopText(const v1::Job& job);
 
+// Tokens asked for, known already and measured.
+std::string LedgerText(const v1::Job& job);
+
 // "2026-11-22 23:55:01" in UTC, "" if unset.
 std::string TimeText(const google::protobuf::Timestamp& time);
 

@@ -114,7 +114,7 @@ std::string Results(const ResultTable& table) {
           domain.nll.has_value() ? FormatFixed(std::exp(domain.nll->mean), 3)
                                  : "-"};
       if (!table.baseline.empty()) cells.push_back(WithRange(domain.kl_ratio));
-      html.AddRow(cells, row.name == "winner");
+      html.AddRow(cells, row.name == "winner" || !row.target.empty());
       any = true;
     }
   }
@@ -123,12 +123,10 @@ std::string Results(const ResultTable& table) {
 }
 
 // What the search itself knew of its best candidate.
-std::string Standing(const v1::Job& job) {
-  const v1::Candidate* const best = BestOf(job);
-  if (best == nullptr) return "";
+std::string Standing(const v1::Job& job, const v1::Candidate& best) {
   std::string html;
   HtmlTable table({"calibration text", ">weight", ">sequences", ">fitness"});
-  const std::vector<DomainValue> values = CalibrationOf(job, *best);
+  const std::vector<DomainValue> values = CalibrationOf(job, best);
   double total = 0;
   for (const auto& domain : job.spec().calibration().domains()) {
     total += domain.weight();
@@ -145,10 +143,63 @@ std::string Standing(const v1::Job& job) {
     table.AddRow(cells);
   }
   if (!values.empty()) html = table.Html();
-  if (const std::string lead = LeadText(*best); !lead.empty()) {
+  if (const std::string lead = LeadText(best); !lead.empty()) {
     absl::StrAppend(&html, "<p>Lead: ", EscapeXml(lead), ".</p>\n");
   }
   return html;
+}
+
+std::string Standings(const v1::Job& job) {
+  std::string html;
+  for (const v1::Candidate* best : BestsOf(job)) {
+    const std::string one = Standing(job, *best);
+    if (one.empty()) continue;
+    if (!best->target().empty()) {
+      absl::StrAppend(&html, "<h3>", EscapeXml(best->name()), "</h3>\n");
+    }
+    absl::StrAppend(&html, one);
+  }
+  return html;
+}
+
+// What every budget of several got, and from whom.
+std::string Budgets(const std::vector<ExportInput>& inputs,
+                    const ResultTable& table) {
+  if (inputs.size() < 2) return "";
+  HtmlTable html({"budget", ">limit", ">cost", ">per weight", "found by",
+                  "text", ">KL ± s.e.", ">KL / uniform [95 %]",
+                  "compared with"});
+  int anchors = 0;
+  for (const ExportInput& input : inputs) {
+    const search::Budget& budget = input.space.budgets[0];
+    const int64_t cost = Cost(input.space, input.assignment, budget.kind);
+    const double weights = static_cast<double>(TotalWeights(input.space));
+    std::vector<std::string> cells = {
+        input.candidate.target(), FormatCount(budget.limit), FormatCount(cost),
+        IsBits(budget.kind) && weights > 0
+            ? absl::StrFormat("%.4f", static_cast<double>(cost) / weights)
+            : "",
+        input.candidate.anchor().empty() ? "search" : input.candidate.anchor()};
+    anchors += !input.candidate.anchor().empty();
+    const size_t costs = cells.size();
+    for (const ResultRow& row : table.rows) {
+      if (row.target != input.candidate.target()) continue;
+      for (const DomainResult& domain : row.domains) {
+        cells.insert(cells.end(), {domain.domain, WithError(domain.kl),
+                                   WithRange(domain.kl_ratio), row.baseline});
+        html.AddRow(cells, costs == cells.size() - 4 && !cells[0].empty());
+        cells.assign(costs, "");
+      }
+    }
+    if (!cells[0].empty()) html.AddRow(cells);
+  }
+  return absl::StrCat(
+      "<p>One search served ", inputs.size(), " budgets. ",
+      anchors == 0 ? std::string("In none of them a plain solution won.")
+                   : absl::StrCat("In ", anchors,
+                                  " of them a plain solution won: the search "
+                                  "found nothing that is surely better."),
+      "</p>\n", html.Html());
 }
 
 std::string Costs(const ExportInput& input) {
@@ -218,7 +269,8 @@ std::string Rounds(const SearchStory& story) {
       html.Html());
 }
 
-absl::StatusOr<std::string> Provenance(const ExportInput& input) {
+absl::StatusOr<std::string> Provenance(const std::vector<ExportInput>& inputs) {
+  const ExportInput& input = inputs.front();
   auto recipe = MakeRecipe(input);
   if (!recipe.ok()) return recipe.status();
   HtmlTable html({"what", "value"});
@@ -230,7 +282,13 @@ absl::StatusOr<std::string> Provenance(const ExportInput& input) {
   html.AddRow({"seed", absl::StrCat(job.spec().seed())});
   html.AddRow({"numeric class", job.numeric_class()});
   html.AddRow({"history hash", job.history_hash()});
-  html.AddRow({"assignment hash", search::Hash(input.assignment)});
+  for (const std::string& history : job.spec().start_from()) {
+    html.AddRow({"started from the history", history});
+  }
+  for (const ExportInput& each : inputs) {
+    html.AddRow({absl::StrCat("assignment hash, ", each.candidate.name()),
+                 search::Hash(each.assignment)});
+  }
   html.AddRow({"created", absl::StrCat(TimeText(job.create_time()), " UTC")});
   html.AddRow({"time", absl::StrFormat("%.1f s building, %.1f s measuring",
                                        Seconds(job.build_time()),
@@ -238,11 +296,18 @@ absl::StatusOr<std::string> Provenance(const ExportInput& input) {
   for (const auto& [key, value] : job.spec().labels()) {
     html.AddRow({key, value});
   }
-  const std::string json =
-      recipe->dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return absl::StrCat(html.Html(),
-                      "<details><summary>the whole recipe</summary><pre>",
-                      EscapeXml(json), "</pre></details>\n");
+  std::string recipes;
+  for (const ExportInput& each : inputs) {
+    auto one = MakeRecipe(each);
+    if (!one.ok()) return one.status();
+    absl::StrAppend(
+        &recipes, "<details><summary>the whole recipe of the ",
+        EscapeXml(each.candidate.name()), "</summary><pre>",
+        EscapeXml(
+            one->dump(1, ' ', false, nlohmann::json::error_handler_t::replace)),
+        "</pre></details>\n");
+  }
+  return absl::StrCat(html.Html(), recipes);
 }
 
 std::string Summary(const ExportInput& input, const SearchStory& story) {
@@ -250,9 +315,7 @@ std::string Summary(const ExportInput& input, const SearchStory& story) {
   std::string html = absl::StrCat(
       "<h1>", EscapeXml(job.spec().display_name()), "</h1>\n<p class=\"sub\">",
       EscapeXml(job.name()), ", ", StateName(job.state()), ", ",
-      story.rounds.size(), " rounds, ", FormatCount(job.search_tokens()),
-      " tokens asked for, ", FormatCount(job.evaluated_tokens()),
-      " measured</p>\n");
+      story.rounds.size(), " rounds, ", LedgerText(job), "</p>\n");
   if (const std::string stopped = StopText(job); !stopped.empty()) {
     absl::StrAppend(&html, "<p class=\"warn\">", EscapeXml(stopped), "</p>\n");
   }
@@ -272,25 +335,40 @@ std::string Summary(const ExportInput& input, const SearchStory& story) {
 
 absl::StatusOr<std::string> WriteReport(const ExportInput& input,
                                         const SearchStory& story) {
-  auto table = MakeResultTable(input.job);
+  return WriteReport(std::vector<ExportInput>{input}, story);
+}
+
+absl::StatusOr<std::string> WriteReport(const std::vector<ExportInput>& inputs,
+                                        const SearchStory& story) {
+  const ExportInput& first = inputs.front();
+  auto table = MakeResultTable(first.job);
   if (!table.ok()) return table.status();
-  auto provenance = Provenance(input);
+  auto provenance = Provenance(inputs);
   if (!provenance.ok()) return provenance.status();
-  const std::string picture = absl::StrCat(
-      "<div class=\"scroll\">",
-      DrawAssignment(
-          input.space, input.assignment,
-          absl::StrCat(input.candidate.name(),
-                       ": code bits per weight of every layer, by block")),
-      "</div>\n");
+  std::string pictures, costs;
+  for (const ExportInput& input : inputs) {
+    absl::StrAppend(
+        &pictures, "<div class=\"scroll\">",
+        DrawAssignment(
+            input.space, input.assignment,
+            absl::StrCat(input.candidate.name(),
+                         ": code bits per weight of every layer, by block")),
+        "</div>\n");
+    if (inputs.size() > 1) {
+      absl::StrAppend(&costs, "<h3>", EscapeXml(input.candidate.name()),
+                      "</h3>\n");
+    }
+    absl::StrAppend(&costs, Costs(input));
+  }
   return absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n",
-      "<title>", EscapeXml(input.job.spec().display_name()),
+      "<title>", EscapeXml(first.job.spec().display_name()),
       "</title>\n<style>", kStyle, "</style></head><body>\n",
-      Summary(input, story), Section("Results", Results(*table)),
+      Summary(first, story), Section("Budgets", Budgets(inputs, *table)),
+      Section("Results", Results(*table)),
       Section("On the calibration texts, as the search last measured it",
-              Standing(input.job)),
-      Section("Levels", picture), Section("Costs and budgets", Costs(input)),
+              Standings(first.job)),
+      Section("Levels", pictures), Section("Costs and budgets", costs),
       Section("The search", DrawSearch(story, *table)),
       Section("Rounds", Rounds(story)), Section("Provenance", *provenance),
       "</body></html>\n");

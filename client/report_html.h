@@ -4,6 +4,7 @@
 #define EVOPRESS_CLIENT_REPORT_HTML_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/export_input.h"
@@ -16,6 +17,12 @@ namespace evopress::client {
 // winner of the job, or its incumbent. Names of jobs, layers and files are
 // text, whatever they contain.
 absl::StatusOr<std::string> WriteReport(const ExportInput& input,
+                                        const SearchStory& story);
+
+// The same for all budgets of one job, with a table of them that says where
+// the search found nothing better than a plain solution. REQUIRES: at least
+// one, of one job.
+absl::StatusOr<std::string> WriteReport(const std::vector<ExportInput>& inputs,
                                         const SearchStory& story);
 
 }  // namespace evopress::client

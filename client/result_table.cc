@@ -15,6 +15,8 @@ namespace {
 
 using Sums = std::vector<search::SampleSums>;
 
+constexpr char kUniform[] = "uniform";
+
 absl::StatusOr<Sums> ToSums(const v1::Candidate::Domain& domain) {
   Sums sums;
   for (const auto& message : domain.sums()) {
@@ -32,6 +34,37 @@ const v1::Candidate::Domain* FindDomain(const v1::Candidate* candidate,
     if (other.domain() == domain) return &other;
   }
   return nullptr;
+}
+
+// What `candidate` is compared with; null for the baseline itself.
+const v1::Candidate* FindBaseline(const v1::Job& job,
+                                  const v1::Candidate& candidate,
+                                  const std::string& baseline) {
+  const v1::Target* target = nullptr;
+  for (const v1::Target& each : job.spec().targets()) {
+    if (each.name() == candidate.target()) target = &each;
+  }
+  // Uniform rows of different budgets have nothing to be compared with.
+  if (!job.spec().targets().empty() && target == nullptr) return nullptr;
+  const v1::Candidate* base = nullptr;
+  for (const v1::Candidate& other : job.results()) {
+    const bool wanted = baseline.empty()
+                            ? absl::StartsWith(other.name(), kUniform)
+                            : other.name() == baseline;
+    if (!wanted) continue;
+    if (target == nullptr) {
+      base = &other;
+      break;
+    }
+    const int kind = job.spec().space().budgets(0).kind();
+    if (kind >= other.costs_size() || other.costs(kind) > target->limit()) {
+      continue;
+    }
+    if (base == nullptr || other.costs(kind) > base->costs(kind)) {
+      base = &other;
+    }
+  }
+  return base == &candidate ? nullptr : base;
 }
 
 std::string WithError(const std::optional<Estimate>& estimate) {
@@ -102,20 +135,20 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
   for (const auto& unit : job.spec().space().units()) {
     table.weights += unit.weights();
   }
-  const v1::Candidate* base = nullptr;
-  for (const auto& candidate : job.results()) {
-    const bool wanted = baseline.empty()
-                            ? absl::StartsWith(candidate.name(), "uniform")
-                            : candidate.name() == baseline;
-    if (wanted && base == nullptr) base = &candidate;
-  }
-  if (base != nullptr) table.baseline = base->name();
+  const bool several = !job.spec().targets().empty();
   for (const auto& candidate : job.results()) {
     ResultRow row;
     row.name = candidate.name();
+    row.target = candidate.target();
+    row.anchor = candidate.anchor();
+    const v1::Candidate* base = FindBaseline(job, candidate, baseline);
+    if (base != nullptr) {
+      row.baseline = base->name();
+      table.baseline = several ? kUniform : base->name();
+    }
     row.costs.assign(candidate.costs().begin(), candidate.costs().end());
-    const bool measured =
-        candidate.name() == "winner" && std::isfinite(candidate.fitness());
+    const bool won = candidate.name() == "winner" || !row.target.empty();
+    const bool measured = won && std::isfinite(candidate.fitness());
     if (measured) row.fitness = candidate.fitness();
     for (const auto& domain : candidate.held_out()) {
       auto sums = ToSums(domain);
@@ -125,7 +158,7 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
       result.kl = EstimateMean(*sums, search::Metric::kKl);
       result.nll = EstimateMean(*sums, search::Metric::kNll);
       const v1::Candidate::Domain* other = FindDomain(base, domain.domain());
-      if (other != nullptr && &candidate != base) {
+      if (other != nullptr) {
         auto base_sums = ToSums(*other);
         if (!base_sums.ok()) return base_sums.status();
         if (candidate.name() != "reference") {
@@ -139,6 +172,10 @@ absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
     table.rows.push_back(std::move(row));
   }
   return table;
+}
+
+std::string FoundBy(const ResultRow& row) {
+  return row.anchor.empty() ? "search" : row.anchor;
 }
 
 std::string FormatTable(const ResultTable& table, bool bold) {
@@ -155,6 +192,10 @@ std::string FormatTable(const ResultTable& table, bool bold) {
     counts.push_back(k);
     headers.push_back(absl::StrCat(">", table.cost_kinds[k]));
   }
+  const bool several =
+      std::any_of(table.rows.begin(), table.rows.end(),
+                  [](const ResultRow& row) { return !row.target.empty(); });
+  if (several) headers.push_back("found by");
   const size_t costs = headers.size();
   headers.insert(headers.end(), {"text", ">KL ± s.e.", ">perplexity"});
   if (!table.baseline.empty()) {
@@ -181,6 +222,7 @@ std::string FormatTable(const ResultTable& table, bool bold) {
       if (k < row.costs.size()) first[cell] = FormatCount(row.costs[k]);
       ++cell;
     }
+    if (!row.target.empty()) first[cell] = FoundBy(row);
     if (row.domains.empty()) text.AddRow(first);
     for (const DomainResult& domain : row.domains) {
       std::vector<std::string> cells = first;
@@ -206,6 +248,9 @@ nlohmann::json ToJson(const ResultTable& table) {
   for (const ResultRow& row : table.rows) {
     nlohmann::json out = {{"name", row.name}, {"fitness", nullptr}};
     if (row.fitness.has_value()) out["fitness"] = Number(*row.fitness);
+    if (!row.target.empty()) out["target"] = row.target;
+    if (!row.anchor.empty()) out["anchor"] = row.anchor;
+    if (!row.baseline.empty()) out["baseline"] = row.baseline;
     nlohmann::json costs = nlohmann::json::object();
     nlohmann::json per_weight = nlohmann::json::object();
     for (size_t k = 0; k < row.costs.size() && k < table.cost_kinds.size();

@@ -14,8 +14,8 @@
 
 namespace evopress::client {
 
-// A candidate on one held-out text. Ratios and differences are to the table's
-// baseline, paired by sequence; absent for the baseline itself.
+// A candidate on one held-out text. Ratios and differences are to the row's
+// baseline, paired by sequence; absent where there is none.
 struct DomainResult {
   std::string domain;
   std::optional<Estimate> kl;   // nats per token, to the reference
@@ -26,6 +26,9 @@ struct DomainResult {
 
 struct ResultRow {
   std::string name;
+  std::string target;          // which budget's winner this is, of several
+  std::string anchor;          // the plain solution that won; empty: none
+  std::string baseline;        // row that it is compared with; empty: none
   std::vector<int64_t> costs;  // one a cost kind; empty for the reference
   std::optional<double> fitness;
   std::vector<DomainResult> domains;
@@ -34,14 +37,18 @@ struct ResultRow {
 struct ResultTable {
   std::vector<std::string> cost_kinds;
   int64_t weights = 0;   // of the searched layers
-  std::string baseline;  // name of the row that others are compared with
+  std::string baseline;  // what rows are compared with, for people
   std::vector<ResultRow> rows;
 };
 
 // InvalidArgument for a job whose results make no sense. The baseline is the
-// row called `baseline`, by default the first whose name begins "uniform".
+// row called `baseline`, by default the first whose name begins "uniform"; of
+// several budgets each winner's is the dearest such row within its own.
 absl::StatusOr<ResultTable> MakeResultTable(const v1::Job& job,
                                             const std::string& baseline = "");
+
+// Of a winner: "search", or the plain solution that won.
+std::string FoundBy(const ResultRow& row);
 
 // Lines for a terminal.
 std::string FormatTable(const ResultTable& table, bool bold);

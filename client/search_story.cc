@@ -39,13 +39,17 @@ std::string NameOf(search::Metric metric) {
 // The strategy as the coordinator has made it, or null.
 std::unique_ptr<search::Strategy> StrategyOf(
     const v1::Job& job, const search::StrategyOptions& options,
-    const v1::LevelTable& table) {
+    const v1::LevelTable& table, const search::Archive& archive) {
   auto space = proto::FromProto(job.spec().space());
   if (!space.ok()) return nullptr;
   search::StrategyInput input;
   input.space = *std::move(space);
   proto::ReadSamples(job.spec(), input);
   input.layer_errors = server::LayerErrors(table);
+  auto targets = proto::TargetsOf(job.spec());
+  if (!targets.ok()) return nullptr;
+  input.targets = *std::move(targets);
+  input.archive = archive;
   auto strategy = search::MakeStrategy(std::move(input), options);
   return strategy.ok() ? *std::move(strategy) : nullptr;
 }
@@ -77,13 +81,18 @@ bool Replay(search::Strategy& strategy,
   auto step = strategy.Start();
   for (size_t r = 0; r < records.size(); ++r) {
     if (!step.ok() || !Asks(*step, records[r])) return false;
-    const auto before = strategy.incumbent();
+    const std::vector<search::Incumbent> before = strategy.incumbents();
     step = strategy.Tell(results[r]);
-    const auto after = strategy.incumbent();
-    if (!after.has_value()) continue;
-    rounds[r].incumbent = after->fitness;
-    rounds[r].changed =
-        !before.has_value() || before->assignment != after->assignment;
+    const std::vector<search::Incumbent> after = strategy.incumbents();
+    // Of several budgets the one that the round was about.
+    for (size_t t = 0; t < after.size(); ++t) {
+      if (after.size() > 1 && t < before.size() && before[t] == after[t]) {
+        continue;
+      }
+      rounds[r].incumbent = after[t].fitness;
+      rounds[r].changed =
+          t >= before.size() || before[t].assignment != after[t].assignment;
+    }
   }
   return step.ok();
 }
@@ -92,7 +101,7 @@ bool Replay(search::Strategy& strategy,
 
 absl::StatusOr<SearchStory> TellStory(
     const v1::Job& job, const std::vector<v1::RoundRecord>& records,
-    const v1::LevelTable& table) {
+    const v1::LevelTable& table, const search::Archive& archive) {
   auto options = proto::FromProto(job.spec().strategy());
   if (!options.ok()) return options.status();
   const search::Metric metric = MetricOf(*options);
@@ -143,7 +152,8 @@ absl::StatusOr<SearchStory> TellStory(
     round.tokens = tokens;
     story.rounds.push_back(std::move(round));
   }
-  if (auto strategy = StrategyOf(job, *options, table); strategy != nullptr) {
+  if (auto strategy = StrategyOf(job, *options, table, archive);
+      strategy != nullptr) {
     std::vector<StoryRound> replayed = story.rounds;
     story.replayed = Replay(*strategy, records, results, replayed);
     if (story.replayed) story.rounds = std::move(replayed);

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "evopress/v1/jobs.pb.h"
 #include "evopress/v1/tasks.pb.h"
+#include "search/strategy.h"
 
 namespace evopress::client {
 
@@ -35,11 +36,12 @@ struct SearchStory {
   bool replayed = false;
 };
 
-// `rounds` as ListRounds gives them. InvalidArgument for messages that do not
+// `rounds` as ListRounds gives them; `archive`: what the job started from, see
+// earlier_jobs.h. InvalidArgument for messages that do not
 // fit the job.
 absl::StatusOr<SearchStory> TellStory(
     const v1::Job& job, const std::vector<v1::RoundRecord>& rounds,
-    const v1::LevelTable& table);
+    const v1::LevelTable& table, const search::Archive& archive = {});
 
 }  // namespace evopress::client
 

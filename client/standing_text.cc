@@ -29,12 +29,17 @@ std::string Difference(const v1::Lead& lead) {
 
 }  // namespace
 
-const v1::Candidate* BestOf(const v1::Job& job) {
-  if (job.has_incumbent()) return &job.incumbent();
+std::vector<const v1::Candidate*> BestsOf(const v1::Job& job) {
+  std::vector<const v1::Candidate*> bests;
+  for (const auto& candidate : job.incumbents()) bests.push_back(&candidate);
+  if (bests.empty() && job.has_incumbent()) bests.push_back(&job.incumbent());
+  if (!bests.empty()) return bests;
   for (const auto& candidate : job.results()) {
-    if (candidate.name() == "winner") return &candidate;
+    if (candidate.name() == "winner" || !candidate.target().empty()) {
+      bests.push_back(&candidate);
+    }
   }
-  return nullptr;
+  return bests;
 }
 
 std::vector<DomainValue> CalibrationOf(const v1::Job& job,
@@ -79,15 +84,21 @@ std::string ShortLeadText(const v1::Candidate& candidate) {
                       " tokens");
 }
 
-std::string StandingText(const v1::Job& job, const v1::Candidate& candidate) {
+std::string StandingText(const v1::Job& job) {
   std::string text;
-  if (const std::string values = CalibrationText(job, candidate);
-      !values.empty()) {
-    absl::StrAppend(&text, "On the calibration texts, as last searched on: ",
-                    values, ".\n");
-  }
-  if (const std::string lead = LeadText(candidate); !lead.empty()) {
-    absl::StrAppend(&text, "Lead: ", lead, ".\n");
+  for (const v1::Candidate* best : BestsOf(job)) {
+    const std::string budget =
+        best->target().empty() ? ""
+                               : absl::StrCat("Budget ", best->target(), ". ");
+    if (const std::string values = CalibrationText(job, *best);
+        !values.empty()) {
+      absl::StrAppend(&text, budget,
+                      "On the calibration texts, as last searched on: ", values,
+                      ".\n");
+    }
+    if (const std::string lead = LeadText(*best); !lead.empty()) {
+      absl::StrAppend(&text, budget, "Lead: ", lead, ".\n");
+    }
   }
   return text;
 }
@@ -112,6 +123,18 @@ nlohmann::json StandingJson(const v1::Job& job,
     }
   }
   return json;
+}
+
+void AddStandings(const v1::Job& job, nlohmann::json& json) {
+  for (const v1::Candidate* best : BestsOf(job)) {
+    nlohmann::json standing = StandingJson(job, *best);
+    if (job.spec().targets().empty()) {
+      json["standing"] = std::move(standing);
+    } else {
+      standing["target"] = best->target();
+      json["standings"].push_back(std::move(standing));
+    }
+  }
 }
 
 }  // namespace evopress::client

@@ -12,9 +12,9 @@
 
 namespace evopress::client {
 
-// The incumbent of a running job, the winner of one that has succeeded; null if
-// there is none yet.
-const v1::Candidate* BestOf(const v1::Job& job);
+// The incumbent of a running job, the winner of one that has succeeded; with
+// several targets that of each, in their order. Empty if there is none yet.
+std::vector<const v1::Candidate*> BestsOf(const v1::Job& job);
 
 // Name and value of each calibration domain; empty if nothing is known.
 struct DomainValue {
@@ -33,11 +33,16 @@ std::string LeadText(const v1::Candidate& candidate);
 // The same for a line: "lead -0.0012 ± 0.0008, 2 s.e. at 14,336 tokens", or "".
 std::string ShortLeadText(const v1::Candidate& candidate);
 
-// Both as lines beneath a table of results; empty if nothing is known.
-std::string StandingText(const v1::Job& job, const v1::Candidate& candidate);
+// Both, of BestsOf(job), as lines beneath a table of results; empty if nothing
+// is known.
+std::string StandingText(const v1::Job& job);
 
 // {"calibration": [{"domain", "fitness"}], "lead": {…} or null}.
 nlohmann::json StandingJson(const v1::Job& job, const v1::Candidate& candidate);
+
+// Sets "standing" to that of the best, if there is one; with several targets
+// "standings" to a list, where each has its "target" too.
+void AddStandings(const v1::Job& job, nlohmann::json& json);
 
 }  // namespace evopress::client
 

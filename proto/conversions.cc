@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "search/digest.h"
 
@@ -441,6 +442,25 @@ absl::StatusOr<search::StrategyOptions> FromProto(
   return absl::InvalidArgumentError("strategy is not set");
 }
 
+absl::StatusOr<std::vector<search::Target>> TargetsOf(const v1::JobSpec& spec) {
+  constexpr size_t kMaxName = 64;
+  std::vector<search::Target> targets;
+  for (const v1::Target& in : spec.targets()) {
+    bool plain = !in.name().empty() && in.name().size() <= kMaxName &&
+                 in.name().front() != '.';
+    for (const char c : in.name()) {
+      plain = plain && (absl::ascii_isalnum(c) || c == '.' || c == '-');
+    }
+    if (!plain) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "targets: name \"", in.name(), "\" is not 1 to ", kMaxName,
+          " letters, digits, dots and hyphens that begin with no dot"));
+    }
+    targets.push_back({in.name(), in.limit()});
+  }
+  return targets;
+}
+
 v1::SampleSums ToProto(const search::SampleSums& sums) {
   v1::SampleSums message;
   message.set_kl(sums.kl);
@@ -602,6 +622,15 @@ absl::Status Validate(const v1::JobSpec& spec) {
   if (absl::Status s = ValidateCalibration(spec); !s.ok()) return s;
   search::StrategyInput input;
   ReadSamples(spec, input);
+  auto targets = TargetsOf(spec);
+  if (!targets.ok()) return targets.status();
+  input.targets = *std::move(targets);
+  for (const std::string& history : spec.start_from()) {
+    if (!IsSha256(history)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "start_from \"", history, "\" is not 64 lower-case hex digits"));
+    }
+  }
   if (search::NeedsLayerErrors(*options)) {
     for (const search::Unit& unit : space->units) {
       input.layer_errors.emplace_back(unit.menu.size(), 0.0);

@@ -30,6 +30,9 @@ v1::StrategySpec ToProto(const search::StrategyOptions& options);
 absl::StatusOr<search::StrategyOptions> FromProto(
     const v1::StrategySpec& message);
 
+// InvalidArgument for names that are unfit for a directory.
+absl::StatusOr<std::vector<search::Target>> TargetsOf(const v1::JobSpec& spec);
+
 v1::SampleSums ToProto(const search::SampleSums& sums);
 // InvalidArgument for negative or zero positions.
 absl::StatusOr<search::SampleSums> FromProto(const v1::SampleSums& message);

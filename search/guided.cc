@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "search/drop_text.h"
 #include "search/effect_model.h"
 #include "search/guided_state.h"
+#include "search/inheritance.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
 #include "search/merging.h"
@@ -21,6 +23,7 @@
 #include "search/probes.h"
 #include "search/proposals.h"
 #include "search/race_samples.h"
+#include "search/trust_region.h"
 #include "search/uniform.h"
 
 namespace evopress::search {
@@ -28,6 +31,9 @@ namespace {
 
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
+// How far earlier finalists move on the way to this budget: a share of what
+// the model would change.
+constexpr double kInheritedReach = 0.25;
 
 // The surrogate of the strategy: the effect model, and modules as measured.
 std::unique_ptr<Surrogate> LearnEffects(const Lesson& lesson) {
@@ -49,38 +55,44 @@ class Guided : public StepwiseStrategy {
         restored_(RestoredLevels(space())),
         modules_(HasModules(space())),
         samples_(domains(), this->input().seed, options.samples,
-                 options.decision_samples) {
+                 options.decision_samples),
+        inheritance_(Inherit(this->input(), samples_.decision())) {
     at_.measured = Measured(domains());
-    for (Assignment& probe : ProbesOfUnits(space())) {
+    at_.pairs.probes = inheritance_.probes;
+    for (Assignment& probe : ProbesOfUnits(space(), inheritance_.probed)) {
       at_.pairs.probes.emplace_back(std::move(probe), dearest_);
     }
   }
 
  private:
   absl::StatusOr<Step> First() override {
+    at_.measured.Add(archive(), options_.fitness, samples_.decision());
     auto uniform = DearestUniform(space());
-    if (uniform.ok()) AddAnchor(uniform->assignment);
+    if (uniform.ok()) AddAnchor("uniform", uniform->assignment);
     auto dp = SolveKnapsack(space(), input().layer_errors);
-    if (dp.ok()) AddAnchor(*dp);
-    for (const Assignment& anchor : options_.anchors) {
-      AddAnchor(Canonical(space(), anchor));
+    if (dp.ok()) AddAnchor("dp", *dp);
+    for (size_t i = 0; i < options_.anchors.size(); ++i) {
+      AddAnchor(AnchorName(options_, i),
+                Canonical(space(), options_.anchors[i]));
     }
     if (at_.anchors.empty()) return dp.status();
-    incumbent_ = Incumbent{at_.anchors.front(), std::nullopt};
+    SetIncumbent(at_.anchors.front(), std::nullopt);
     at_.phase = GuidedPhase::kAnchors;
     return Ask("anchors", at_.anchors, samples_.Of(0));
   }
 
   absl::StatusOr<Step> Next(const Round& round,
                             const std::vector<double>&) override {
-    at_.measured.Add(round, results(), options_.fitness);
+    if (!round.evaluations.empty()) {
+      at_.measured.Add(round, results(), options_.fitness);
+    }
     switch (at_.phase) {
       case GuidedPhase::kAnchors:
         return Scan();
       case GuidedPhase::kScan:
         if (OnlyDrops(space())) {
           auto score = DropByScore(space(), at_.measured, samples_.Of(0, 0));
-          if (score.ok()) AddAnchor(*score);
+          if (score.ok()) AddAnchor("drop-kl", *score);
         }
         return modules_ ? Descend() : MeasureStarts();
       case GuidedPhase::kDescent:
@@ -101,11 +113,27 @@ class Guided : public StepwiseStrategy {
     return absl::InternalError("guided has no such phase");
   }
 
-  void AddAnchor(const Assignment& anchor) {
-    if (std::find(at_.anchors.begin(), at_.anchors.end(), anchor) ==
-        at_.anchors.end()) {
-      at_.anchors.push_back(anchor);
-    }
+  void AddAnchor(const std::string& name, const Assignment& anchor) {
+    if (IsAnchor(anchor)) return;
+    at_.anchors.push_back(anchor);
+    at_.anchor_names.push_back(name);
+  }
+
+  bool IsAnchor(const Assignment& assignment) const {
+    return !NameOf(assignment).empty();
+  }
+
+  // Empty for what is no anchor.
+  std::string NameOf(const Assignment& assignment) const {
+    const auto found =
+        std::find(at_.anchors.begin(), at_.anchors.end(), assignment);
+    if (found == at_.anchors.end()) return "";
+    return at_.anchor_names[static_cast<size_t>(found - at_.anchors.begin())];
+  }
+
+  void SetIncumbent(const Assignment& assignment,
+                    std::optional<double> fitness) {
+    incumbent_ = Incumbent{assignment, fitness, NameOf(assignment)};
   }
 
   // Asks for what is not yet measured; if all is, goes on at once.
@@ -137,16 +165,21 @@ class Guided : public StepwiseStrategy {
   }
 
   std::unique_ptr<Surrogate> Learn(const Assignment& center) const {
+    EffectModel::Pairs pairs = at_.pairs;
+    pairs.races.insert(pairs.races.end(), inheritance_.races.begin(),
+                       inheritance_.races.end());
     return learn_({space(), input().layer_errors, at_.pivot, center,
-                   at_.measured, at_.pairs});
+                   at_.measured, pairs});
   }
 
   absl::StatusOr<Step> Scan() {
     at_.pivot = Filled(BestOf(at_.anchors, samples_.Of(0)));
     at_.stand = dearest_;
     std::vector<Assignment> asked = {dearest_};
-    for (const auto& [probe, dearest] : at_.pairs.probes)
-      asked.push_back(probe);
+    for (size_t i = inheritance_.probes.size(); i < at_.pairs.probes.size();
+         ++i) {
+      asked.push_back(at_.pairs.probes[i].first);
+    }
     for (const Assignment& anchor : at_.anchors) {
       if (anchor != dearest_) at_.pairs.wholes.emplace_back(anchor, dearest_);
     }
@@ -191,7 +224,7 @@ class Guided : public StepwiseStrategy {
   absl::StatusOr<Step> BeginAtBest() {
     const std::vector<int32_t> samples = samples_.Of(0);
     const Assignment best = BestOf(Starts(), samples);
-    incumbent_ = Incumbent{best, at_.measured.Mean(best, samples)};
+    SetIncumbent(best, at_.measured.Mean(best, samples));
     at_.pivot = Filled(best);
     for (const Assignment& start : Starts()) {
       if (start != best) at_.pairs.races.emplace_back(start, best);
@@ -243,9 +276,10 @@ class Guided : public StepwiseStrategy {
       const auto optimum =
           SolveKnapsack(space(), surrogate->Expected()->Around(center));
       if (optimum.ok()) {
-        if (!modules_) AddAnchor(*optimum);  // weighted dp
+        if (!modules_) AddAnchor("weighted-dp", *optimum);
         if (known.insert(*optimum).second) candidates.push_back(*optimum);
       }
+      AddInherited(*surrogate, known, candidates);
     }
     ProposalOptions options;
     options.count = options_.candidates - static_cast<int>(candidates.size());
@@ -257,6 +291,29 @@ class Guided : public StepwiseStrategy {
       candidates.push_back(std::move(found));
     }
     return candidates;
+  }
+
+  // What earlier searches ended with, moved to this budget where it must be.
+  void AddInherited(const Surrogate& around_incumbent,
+                    std::set<Assignment>& known,
+                    std::vector<Assignment>& candidates) const {
+    const auto add = [&](const Assignment& found) {
+      if (candidates.size() >= static_cast<size_t>(options_.candidates)) return;
+      if (!WithinBudgets(space(), found)) return;
+      if (known.insert(found).second) candidates.push_back(found);
+    };
+    for (const Assignment& finalist : inheritance_.finalists) {
+      const Assignment center = Filled(finalist);
+      // What modules do holds where they were measured only.
+      const std::unique_ptr<Surrogate> there =
+          modules_ ? Learn(center) : nullptr;
+      const Surrogate& surrogate = modules_ ? *there : around_incumbent;
+      const auto moved =
+          SolveWithinReach(space(), surrogate.Expected()->Around(center),
+                           center, kInheritedReach);
+      if (moved.ok()) add(*moved);
+      add(finalist);
+    }
   }
 
   absl::StatusOr<Step> AskRung() {
@@ -315,7 +372,7 @@ class Guided : public StepwiseStrategy {
     const Assignment& incumbent = incumbent_->assignment;
     const Assignment best = BestOf(at_.contestants, samples);
     if (at_.measured.Contest(best, incumbent, samples).mean < 0) {
-      incumbent_ = Incumbent{best, at_.measured.Mean(best, samples)};
+      SetIncumbent(best, at_.measured.Mean(best, samples));
       at_.misses = 0;
     } else {
       incumbent_->fitness = at_.measured.Mean(incumbent, samples);
@@ -334,11 +391,6 @@ class Guided : public StepwiseStrategy {
     return Ask("decision on untouched samples", asked, samples_.decision());
   }
 
-  bool IsAnchor(const Assignment& assignment) const {
-    return std::find(at_.anchors.begin(), at_.anchors.end(), assignment) !=
-           at_.anchors.end();
-  }
-
   absl::StatusOr<Step> Decide() {
     const Assignment anchor = BestOf(at_.anchors, samples_.decision());
     const Assignment& found = incumbent_->assignment;
@@ -347,7 +399,8 @@ class Guided : public StepwiseStrategy {
     const double error = std::sqrt(gain.variance / std::max(1, gain.samples));
     const bool better = gain.mean + kSure * error < 0;
     const Assignment winner = better ? found : anchor;
-    return Finish(winner, at_.measured.Mean(winner, samples_.decision()));
+    return Finish(winner, at_.measured.Mean(winner, samples_.decision()),
+                  NameOf(winner));
   }
 
   nlohmann::json SaveState() const override { return at_.Save(); }
@@ -361,6 +414,7 @@ class Guided : public StepwiseStrategy {
   const std::vector<uint16_t> restored_;  // levels of units in restored modules
   const bool modules_;                    // some can be dropped
   const RaceSamples samples_;
+  const Inheritance inheritance_;
 
   GuidedState at_;
 };

@@ -4,9 +4,10 @@
 //   anchors   what others would return: uniform, dp, weighted dp, the one-shot
 //             score of depth pruning, and whatever was given
 //   scan      every unit alone lowered from the dearest assignment, where its
-//             effect is clear: 1 measurement a unit; then some units of each
-//             type together one level down and up around the best anchor: how
-//             such effects add up under the budget
+//             effect is clear: 1 measurement a unit, none where an archive has
+//             it (inheritance.h); then some units of each type together one
+//             level down and up around the best anchor: how such effects add up
+//             under the budget
 //   descent   where there are modules: from the dearest assignment to the
 //             budgets in a few steps, each a third of what is left, with every
 //             module measured anew where the descent stands, dropped ones too
@@ -45,7 +46,8 @@
 
 namespace evopress::search {
 
-// All that a surrogate may learn from. Views of things that outlive it.
+// All that a surrogate may learn from. Views: those of `measured` and
+// `pairs` last while it is learnt, all others as long as the surrogate.
 struct Lesson {
   const SearchSpace& space;
   const Effects& errors;     // StrategyInput::layer_errors

@@ -4,33 +4,50 @@
 
 #include "absl/strings/str_cat.h"
 #include "search/guided_state.h"
+#include "search/inheritance.h"
 #include "search/probes.h"
+#include "search/race_samples.h"
 #include "search/sample_domains.h"
 
 namespace evopress::search {
 namespace {
 
 constexpr size_t kRaceShare = 4;
+
 // Uniform, dp, and weighted dp or, with modules alone, their one-shot score.
 int64_t MostAnchors(const GuidedOptions& options) {
   return 3 + static_cast<int64_t>(options.anchors.size());
 }
 
-// Samples asked before the first race, and by the decision.
-int64_t FixedSamples(const StrategyInput& input, const GuidedOptions& options) {
+// Units whose probe an archive has.
+std::vector<bool> Probed(const StrategyInput& input,
+                         const GuidedOptions& options) {
+  if (input.archive.empty()) return {};
+  const RaceSamples samples(SampleDomains(input), input.seed, options.samples,
+                            options.decision_samples);
+  return Inherit(input, samples.decision()).probed;
+}
+
+}  // namespace
+
+int64_t ScanSamples(const StrategyInput& input, const GuidedOptions& options) {
+  const auto probes = static_cast<int64_t>(
+      ProbesOfUnits(input.space, Probed(input, options)).size());
+  return (probes + 1) * options.samples.front();
+}
+
+int64_t LeastSamples(const StrategyInput& input, const GuidedOptions& options) {
   const int64_t modules = CountModules(input.space);
   const int64_t descent = modules == 0 ? 0
                                        : (kDescentSteps - 1) * (modules + 1) *
                                                  options.samples.front() +
                                              options.samples.back();
   return (MostAnchors(options) - 1) * options.samples.back() +
-         (CountProbes(input.space) + 1) * options.samples.front() + descent +
+         ScanSamples(input, options) + descent +
          2 * CountTypes(input.space) *
              options.samples[options.samples.size() / 2] +
          SamplesOfDecision(options);
 }
-
-}  // namespace
 
 size_t GoOn(size_t contestants) {
   return std::min(
@@ -53,6 +70,11 @@ int64_t SamplesOfRace(const SearchSpace& space, const GuidedOptions& options) {
 
 int64_t SamplesOfDecision(const GuidedOptions& options) {
   return (MostAnchors(options) + 1) * options.decision_samples;
+}
+
+std::string AnchorName(const GuidedOptions& options, size_t i) {
+  return options.anchor_names.empty() ? absl::StrCat("anchor ", i + 1)
+                                      : options.anchor_names[i];
 }
 
 absl::Status CheckOptions(const StrategyInput& input,
@@ -89,6 +111,12 @@ absl::Status CheckOptions(const StrategyInput& input,
                      " together exceed the ", input.num_samples,
                      " calibration samples; lower them or calibrate on more"));
   }
+  if (!options.anchor_names.empty() &&
+      options.anchor_names.size() != options.anchors.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.anchor_names.size(), " names given for ",
+                     options.anchors.size(), " anchors"));
+  }
   for (size_t i = 0; i < options.anchors.size(); ++i) {
     const absl::Status valid = Validate(input.space, options.anchors[i]);
     if (!valid.ok()) {
@@ -112,7 +140,7 @@ absl::Status CheckOptions(const StrategyInput& input,
         domains.CheckSets("samples of races and decision_samples", apart);
     if (!drawn.ok()) return drawn;
   }
-  const int64_t least = FixedSamples(input, options);
+  const int64_t least = LeastSamples(input, options);
   if (options.max_samples != 0 && options.max_samples < least) {
     return absl::InvalidArgumentError(absl::StrCat(
         "max_samples=", options.max_samples, " is less than the ", least,
@@ -124,7 +152,7 @@ absl::Status CheckOptions(const StrategyInput& input,
 int64_t PlannedSamples(const StrategyInput& input,
                        const GuidedOptions& options) {
   const int64_t all =
-      FixedSamples(input, options) +
+      LeastSamples(input, options) +
       int64_t{options.races} * SamplesOfRace(input.space, options);
   return options.max_samples > 0 ? std::min(options.max_samples, all) : all;
 }

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "search/strategy.h"
@@ -24,6 +25,15 @@ int64_t SamplesOfRace(const SearchSpace& space, const GuidedOptions& options);
 
 // Samples that the decision asks for at most.
 int64_t SamplesOfDecision(const GuidedOptions& options);
+
+// Samples that the scan of single units asks for, and that a search without
+// races asks for in all, at most. REQUIRES: options that CheckOptions() accepts
+// but for their max_samples, if input has an archive.
+int64_t ScanSamples(const StrategyInput& input, const GuidedOptions& options);
+int64_t LeastSamples(const StrategyInput& input, const GuidedOptions& options);
+
+// How anchor i of the options is called.
+std::string AnchorName(const GuidedOptions& options, size_t i);
 
 absl::Status CheckOptions(const StrategyInput& input,
                           const GuidedOptions& options);

@@ -35,6 +35,7 @@ json GuidedState::Save() const {
           {"stand", stand.levels},
           {"pivot", pivot.levels},
           {"anchors", Levels(anchors)},
+          {"anchor_names", anchor_names},
           {"contestants", Levels(contestants)},
           {"wholes", Levels(pairs.wholes)},
           {"races", Levels(pairs.races)},
@@ -79,6 +80,8 @@ absl::Status GuidedState::Load(const SearchSpace& space,
       load(pair.at(1), b);
     }
   }
+  anchor_names = saved.at("anchor_names").get<std::vector<std::string>>();
+  sound = sound && anchor_names.size() == anchors.size();
   if (!sound || anchors.empty()) {
     return absl::DataLossError("snapshot holds an impossible guided state");
   }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,8 +42,9 @@ struct GuidedState {
   Assignment stand;  // where the descent is; unset before the scan
   Assignment pivot;  // around which effects are told; unset before the scan
   std::vector<Assignment> anchors;
+  std::vector<std::string> anchor_names;  // of each
   std::vector<Assignment> contestants;
-  EffectModel::Pairs pairs;  // their probes are the search's own, not saved
+  EffectModel::Pairs pairs;  // their probes follow from the input, not saved
   Measured measured;
 
   nlohmann::json Save() const;

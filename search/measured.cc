@@ -26,6 +26,18 @@ void Measured::Add(const Round& round, const RoundResults& results,
   }
 }
 
+void Measured::Add(const Archive& archive, Metric metric,
+                   const std::vector<int32_t>& without) {
+  for (const auto& [assignment, sums] : archive) {
+    for (const auto& [sample, measured] : sums) {
+      if (std::find(without.begin(), without.end(), sample) != without.end()) {
+        continue;
+      }
+      values_[assignment].emplace(sample, MeanMetric({measured}, metric));
+    }
+  }
+}
+
 double Measured::Mean(const Assignment& assignment,
                       const std::vector<int32_t>& samples) const {
   const auto row = values_.find(assignment);

@@ -25,6 +25,10 @@ class Measured {
   // Kept values win over later ones: equal questions have equal answers.
   void Add(const Round& round, const RoundResults& results, Metric metric);
 
+  // The same with what is known from elsewhere, but for the samples `without`.
+  void Add(const Archive& archive, Metric metric,
+           const std::vector<int32_t>& without);
+
   // The fitness over `samples`; +infinity unless all were measured and are
   // finite.
   double Mean(const Assignment& assignment,

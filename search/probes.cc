@@ -36,11 +36,6 @@ int64_t CountModules(const SearchSpace& space) {
       [](const std::vector<size_t>& inside) { return !inside.empty(); });
 }
 
-int64_t CountProbes(const SearchSpace& space) {
-  return std::count_if(space.units.begin(), space.units.end(),
-                       [](const Unit& unit) { return unit.menu.size() > 1; });
-}
-
 int64_t CountTypes(const SearchSpace& space) {
   return static_cast<int64_t>(UnitsByType(space).size());
 }
@@ -49,12 +44,15 @@ std::vector<uint16_t> RestoredLevels(const SearchSpace& space) {
   return ProbeLevels(space);
 }
 
-std::vector<Assignment> ProbesOfUnits(const SearchSpace& space) {
+std::vector<Assignment> ProbesOfUnits(const SearchSpace& space,
+                                      const std::vector<bool>& known) {
   const Assignment dearest = Dearest(space);
   const std::vector<uint16_t> targets = ProbeLevels(space);
   std::vector<Assignment> probes;
   for (size_t u = 0; u < targets.size(); ++u) {
-    if (space.units[u].menu.size() < 2) continue;
+    if (space.units[u].menu.size() < 2 || (!known.empty() && known[u])) {
+      continue;
+    }
     Assignment probe = dearest;
     probe.levels[u] = targets[u] > 0 ? targets[u] - 1 : 0;
     probes.push_back(Canonical(space, std::move(probe)));

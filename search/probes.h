@@ -13,9 +13,6 @@ namespace evopress::search {
 
 int64_t CountModules(const SearchSpace& space);
 
-// Units that have a choice: as many probes are of one unit each.
-int64_t CountProbes(const SearchSpace& space);
-
 // Types (RoleName) of units that have a choice.
 int64_t CountTypes(const SearchSpace& space);
 
@@ -24,9 +21,11 @@ int64_t CountTypes(const SearchSpace& space);
 std::vector<uint16_t> RestoredLevels(const SearchSpace& space);
 
 // The dearest assignment with every unit alone at the level below the one
-// nearest the target: what is at stake when it is lowered. In unit order.
+// nearest the target: what is at stake when it is lowered. In unit order, but
+// for units that have no choice and those known[u]; no `known`: none.
 // REQUIRES: a valid space with a budget.
-std::vector<Assignment> ProbesOfUnits(const SearchSpace& space);
+std::vector<Assignment> ProbesOfUnits(const SearchSpace& space,
+                                      const std::vector<bool>& known = {});
 
 // What whole types of units do around `center`: some of each moved one level
 // down or up together. Single units would drown in the errors of all others.

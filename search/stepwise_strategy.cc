@@ -148,14 +148,14 @@ absl::StatusOr<Step> StepwiseStrategy::TakeRound(const Round& round,
     scales_ = domains_.Scales(round.evaluations[0].samples, results[0]);
     return First();
   }
-  RoundResults relative;
-  if (domains_.relative()) {
+  RoundResults scaled;
+  if (relative()) {
     for (size_t i = 0; i < results.size(); ++i) {
-      relative.push_back(
+      scaled.push_back(
           domains_.Relative(round.evaluations[i].samples, results[i], scales_));
     }
   }
-  results_ = domains_.relative() ? &relative : &results;
+  results_ = relative() ? &scaled : &results;
   std::vector<double> fitness;
   for (size_t i = 0; i < results.size(); ++i) {
     fitness.push_back(domains_.Fitness(domains_.Means(
@@ -219,6 +219,31 @@ absl::StatusOr<Step> StepwiseStrategy::Tell(const RoundResults& results) {
   return step;
 }
 
+Archive StepwiseStrategy::archive() const {
+  Archive known = input_.archive;
+  if (!relative()) return known;
+  for (auto& [assignment, row] : known) {
+    for (auto& [sample, sums] : row) {
+      sums = domains_.Relative({sample}, {sums}, scales_)[0];
+    }
+  }
+  return known;
+}
+
+std::optional<Standing> StepwiseStrategy::standing(
+    const Assignment& incumbent) const {
+  if (!standing_.has_value() ||
+      standing_->assignment != Canonical(space(), incumbent)) {
+    return std::nullopt;
+  }
+  return standing_;
+}
+
+std::vector<Incumbent> StepwiseStrategy::incumbents() const {
+  if (!incumbent_.has_value()) return {};
+  return {*incumbent_};
+}
+
 std::string StepwiseStrategy::Snapshot() const {
   json body = {{"format", kFormat},
                {"strategy", identity_.name},
@@ -229,12 +254,8 @@ std::string StepwiseStrategy::Snapshot() const {
                {"state", SaveState()}};
   if (pending_.has_value()) body["step"] = ToJson(*pending_);
   if (!scales_.empty()) body["scales"] = ToJson(scales_);
-  if (incumbent_.has_value()) {
-    body["incumbent"] = {{"levels", incumbent_->assignment.levels}};
-    if (incumbent_->fitness.has_value()) {
-      body["incumbent"]["fitness"] = Bits(*incumbent_->fitness);
-    }
-  }
+  if (incumbent_.has_value()) body["incumbent"] = Save(*incumbent_);
+  if (standing_.has_value()) body["standing"] = Save(*standing_);
   body["digest"] = Sha256Hex(body.dump());
   return body.dump();
 }
@@ -267,13 +288,15 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
     if (!step.ok()) return step;
     std::optional<Incumbent> incumbent;
     if (body.contains("incumbent")) {
-      const json& saved = body.at("incumbent");
-      auto assignment = AssignmentFromJson(space(), saved.at("levels"));
-      if (!assignment.ok()) return assignment.status();
-      incumbent = Incumbent{*std::move(assignment), std::nullopt};
-      if (saved.contains("fitness")) {
-        incumbent->fitness = FromBits(saved.at("fitness").get<uint64_t>());
-      }
+      auto saved = LoadIncumbent(body.at("incumbent"));
+      if (!saved.ok()) return saved.status();
+      incumbent = *std::move(saved);
+    }
+    std::optional<Standing> standing;
+    if (body.contains("standing")) {
+      auto saved = LoadStanding(body.at("standing"));
+      if (!saved.ok()) return saved.status();
+      standing = *std::move(saved);
     }
     if (body.contains("scales")) {
       scales_ = ScalesFromJson(body.at("scales"));
@@ -292,12 +315,66 @@ absl::StatusOr<Step> StepwiseStrategy::Restore(const std::string& snapshot) {
     measured_samples_ = body.at("measured_samples").get<int64_t>();
     pending_samples_ = body.at("pending_samples").get<int64_t>();
     incumbent_ = std::move(incumbent);
+    standing_ = std::move(standing);
     pending_ = *step;
     return step;
   } catch (const json::exception& error) {
     return absl::DataLossError(
         absl::StrCat("snapshot damaged: ", error.what()));
   }
+}
+
+json StepwiseStrategy::Save(const Incumbent& incumbent) {
+  json saved = {{"levels", incumbent.assignment.levels},
+                {"anchor", incumbent.anchor}};
+  if (incumbent.fitness.has_value()) {
+    saved["fitness"] = Bits(*incumbent.fitness);
+  }
+  return saved;
+}
+
+absl::StatusOr<Incumbent> StepwiseStrategy::LoadIncumbent(
+    const json& saved) const {
+  auto assignment = AssignmentFromJson(space(), saved.at("levels"));
+  if (!assignment.ok()) return assignment.status();
+  Incumbent incumbent{*std::move(assignment), std::nullopt,
+                      saved.at("anchor").get<std::string>()};
+  if (saved.contains("fitness")) {
+    incumbent.fitness = FromBits(saved.at("fitness").get<uint64_t>());
+  }
+  return incumbent;
+}
+
+json StepwiseStrategy::Save(const Standing& standing) {
+  json saved = {{"levels", standing.assignment.levels},
+                {"samples", standing.samples},
+                {"domains", json::array()}};
+  for (double mean : standing.domains) saved["domains"].push_back(Bits(mean));
+  if (standing.lead.has_value()) {
+    saved["lead"] = {Bits(standing.lead->mean), Bits(standing.lead->variance),
+                     standing.lead->samples};
+  }
+  return saved;
+}
+
+absl::StatusOr<Standing> StepwiseStrategy::LoadStanding(
+    const json& saved) const {
+  auto assignment = AssignmentFromJson(space(), saved.at("levels"));
+  if (!assignment.ok()) return assignment.status();
+  Standing standing{*std::move(assignment),
+                    saved.at("samples").get<int32_t>(),
+                    {},
+                    std::nullopt};
+  for (const json& mean : saved.at("domains")) {
+    standing.domains.push_back(FromBits(mean.get<uint64_t>()));
+  }
+  if (saved.contains("lead")) {
+    const json& lead = saved.at("lead");
+    standing.lead = {FromBits(lead.at(0).get<uint64_t>()),
+                     FromBits(lead.at(1).get<uint64_t>()),
+                     lead.at(2).get<int>()};
+  }
+  return standing;
 }
 
 Round StepwiseStrategy::NewRound(std::string purpose,
@@ -335,9 +412,10 @@ std::vector<int32_t> StepwiseStrategy::DrawSamples(int32_t count) const {
   return domains_.Draw(domains_.Shares(count), rng);
 }
 
-Step StepwiseStrategy::Finish(Assignment winner, double fitness) {
+Step StepwiseStrategy::Finish(Assignment winner, double fitness,
+                              const std::string& anchor) {
   winner = Canonical(space(), std::move(winner));
-  incumbent_ = Incumbent{winner, fitness};
+  incumbent_ = Incumbent{winner, fitness, anchor};
   return Done{std::move(winner), fitness};
 }
 

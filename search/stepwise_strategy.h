@@ -31,7 +31,8 @@ class StepwiseStrategy : public Strategy {
   absl::StatusOr<Step> Start() final;
   absl::StatusOr<Step> Tell(const RoundResults& results) final;
   std::optional<Incumbent> incumbent() const final { return incumbent_; }
-  std::optional<Standing> standing() const final { return standing_; }
+  std::optional<Standing> standing(const Assignment& incumbent) const override;
+  std::vector<Incumbent> incumbents() const override;
   std::string Snapshot() const final;
   absl::StatusOr<Step> Restore(const std::string& snapshot) final;
 
@@ -46,14 +47,25 @@ class StepwiseStrategy : public Strategy {
   // SampleDomains::Fitness().
   virtual absl::StatusOr<Step> Next(const Round& round,
                                     const std::vector<double>& fitness) = 0;
+  // False: it compares no domains itself, so results() are as measured.
+  virtual bool ScalesDomains() const { return true; }
   // What was measured, sample by sample, in units of the domain's scale if
   // domains().relative(); valid within Next() only.
   const RoundResults& results() const { return *results_; }
+  // What is known from elsewhere, in the units of results(); from First() on.
+  Archive archive() const;
   // State beyond the pending round and the incumbent; none by default.
   // DataLoss if damaged; exceptions of the JSON library are caught by the
   // caller.
   virtual nlohmann::json SaveState() const;
   virtual absl::Status LoadState(const nlohmann::json& state);
+
+  // An incumbent as part of a snapshot.
+  static nlohmann::json Save(const Incumbent& incumbent);
+  absl::StatusOr<Incumbent> LoadIncumbent(const nlohmann::json& saved) const;
+  // The same of a standing.
+  static nlohmann::json Save(const Standing& standing);
+  absl::StatusOr<Standing> LoadStanding(const nlohmann::json& saved) const;
 
   // The next round: every assignment, made canonical, on the same samples.
   Round NewRound(std::string purpose, std::vector<Assignment> assignments,
@@ -64,7 +76,8 @@ class StepwiseStrategy : public Strategy {
   // domain has its share of them.
   std::vector<int32_t> DrawSamples(int32_t count) const;
   // Makes `winner`, made canonical, the incumbent and ends the search.
-  Step Finish(Assignment winner, double fitness);
+  Step Finish(Assignment winner, double fitness,
+              const std::string& anchor = "");
   // The same with the best of `round`, by Ranking().
   Step FinishWithBest(const Round& round, const std::vector<double>& fitness);
 
@@ -78,11 +91,11 @@ class StepwiseStrategy : public Strategy {
   std::optional<Incumbent> incumbent_;
 
  private:
+  bool relative() const { return domains_.relative() && ScalesDomains(); }
   // True while the pending round, or the one to come, measures what domains
   // are compared by.
   bool NeedsScales() const {
-    return domains_.relative() && identity_.planned_samples > 0 &&
-           scales_.empty();
+    return relative() && identity_.planned_samples > 0 && scales_.empty();
   }
   absl::StatusOr<Step> FirstRound();
   absl::StatusOr<Step> TakeRound(const Round& round,

@@ -31,6 +31,16 @@ double MeanMetric(const std::vector<SampleSums>& samples, Metric metric) {
   return sum / static_cast<double>(positions);
 }
 
+void AddTo(Archive& archive, const Round& round, const RoundResults& results) {
+  for (size_t i = 0; i < round.evaluations.size(); ++i) {
+    const Evaluation& evaluation = round.evaluations[i];
+    std::map<int32_t, SampleSums>& row = archive[evaluation.assignment];
+    for (size_t s = 0; s < evaluation.samples.size(); ++s) {
+      row.emplace(evaluation.samples[s], results[i][s]);
+    }
+  }
+}
+
 int64_t CountSamples(const Round& round) {
   int64_t samples = 0;
   for (const Evaluation& evaluation : round.evaluations) {

@@ -12,6 +12,7 @@
 #define EVOPRESS_SEARCH_STRATEGY_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,12 @@ int64_t CountSamples(const Round& round);
 // results[i][j]: evaluation i, its sample j.
 using RoundResults = std::vector<std::vector<SampleSums>>;
 
+// What is known already: sums by canonical assignment and sample.
+using Archive = std::map<Assignment, std::map<int32_t, SampleSums>>;
+
+// Sums that are known stay: equal questions have equal answers.
+void AddTo(Archive& archive, const Round& round, const RoundResults& results);
+
 struct Done {
   Assignment winner;
   double fitness = 0;  // as last measured; lower is better
@@ -93,6 +100,18 @@ using Step = std::variant<Round, Done>;
 struct Incumbent {
   Assignment assignment;
   std::optional<double> fitness;  // unset until first measured
+  // The plain solution that this is, e.g. "dp"; empty: the search found it.
+  std::string anchor = {};
+
+  bool operator==(const Incumbent&) const = default;
+};
+
+// One of several budgets that one search serves, see StrategyInput.
+struct Target {
+  std::string name;  // for people and files, e.g. "2.5"
+  int64_t limit = 0;
+
+  bool operator==(const Target&) const = default;
 };
 
 // How the incumbent stands, by the round that measured it on the most samples;
@@ -121,9 +140,15 @@ class Strategy {
   // Unset before the strategy has a feasible assignment.
   virtual std::optional<Incumbent> incumbent() const = 0;
 
-  // Of the incumbent. Unset before a round has measured it, and after Restore()
-  // until a round does.
-  virtual std::optional<Standing> standing() const = 0;
+  // How `incumbent`, one of incumbents(), stands. Unset before a round has
+  // measured it.
+  virtual std::optional<Standing> standing(
+      const Assignment& incumbent) const = 0;
+
+  // With StrategyInput::targets the best for each, in their order, else
+  // incumbent() alone. Empty before there is something for all of them; the
+  // winners once the search has ended.
+  virtual std::vector<Incumbent> incumbents() const = 0;
 
   // All state after the last Start/Tell as text (JSON). Restore() on a
   // freshly made strategy of the same space, options and seed returns the
@@ -146,6 +171,13 @@ struct StrategyInput {
   // dropped module loses all energy of each unit inside: as many as there are.
   // Empty unless known; strategies that need it say so (FailedPrecondition).
   std::vector<std::vector<double>> layer_errors;
+  // Several limits of the steering budget, each with a winner of its own; the
+  // space's own limit is the greatest of them, and so Done::winner that one's.
+  // Empty: the space's alone. See pareto.h.
+  std::vector<Target> targets = {};
+  // Measured before, of this space under any budgets and on these samples.
+  // Strategies may learn from it, and ask for less.
+  Archive archive = {};
 };
 
 }  // namespace evopress::search

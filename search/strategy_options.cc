@@ -14,6 +14,7 @@
 #include "search/fixed.h"
 #include "search/greedy.h"
 #include "search/guided.h"
+#include "search/pareto.h"
 #include "search/policy_gradient.h"
 #include "search/random_search.h"
 #include "search/sample_domains.h"
@@ -84,6 +85,7 @@ void Write(CanonicalWriter& out, const GuidedOptions& options) {
   out.Int(options.max_samples);
   out.Word(options.anchors.size());
   for (const Assignment& anchor : options.anchors) out.Text(Hash(anchor));
+  for (const std::string& name : options.anchor_names) out.Text(name);
 }
 
 void Write(CanonicalWriter& out, const BruteForceOptions& options) {
@@ -134,6 +136,29 @@ std::string JobHash(const StrategyInput& input,
         Write(out, chosen);
       },
       options);
+  if (!input.targets.empty()) {
+    out.Text("targets");
+    out.Word(input.targets.size());
+    for (const Target& target : input.targets) {
+      out.Text(target.name);
+      out.Int(target.limit);
+    }
+  }
+  if (!input.archive.empty()) {
+    out.Text("archive");
+    out.Word(input.archive.size());
+  }
+  for (const auto& [assignment, known] : input.archive) {
+    out.Text(Hash(assignment));
+    out.Word(known.size());
+    for (const auto& [sample, sums] : known) {
+      out.Int(sample);
+      out.Double(sums.kl);
+      out.Double(sums.topk_kl);
+      out.Double(sums.nll);
+      out.Int(sums.positions);
+    }
+  }
   return out.Sha256();
 }
 
@@ -163,6 +188,25 @@ absl::Status CheckLayerErrors(const StrategyInput& input) {
   return absl::OkStatus();
 }
 
+absl::Status CheckArchive(const StrategyInput& input) {
+  for (const auto& [assignment, known] : input.archive) {
+    const absl::Status valid = Validate(input.space, assignment);
+    if (!valid.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("archive: ", valid.message()));
+    }
+    if (known.empty()) continue;
+    const int32_t first = known.begin()->first;
+    const int32_t last = known.rbegin()->first;
+    if (first < 0 || last >= input.num_samples) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("archive: sample ", first < 0 ? first : last,
+                       " is not one of the ", input.num_samples, " samples"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckInput(const StrategyInput& input,
                         const StrategyOptions& options) {
   const absl::Status space = Validate(input.space);
@@ -173,6 +217,7 @@ absl::Status CheckInput(const StrategyInput& input,
         " and sample_tokens=", input.sample_tokens, " must not be negative"));
   }
   if (absl::Status domains = CheckDomains(input); !domains.ok()) return domains;
+  if (absl::Status s = CheckArchive(input); !s.ok()) return s;
   const std::string name = StrategyName(options);
   if (input.domain_fitness == DomainFitness::kWorst &&
       std::holds_alternative<FixedOptions>(options)) {
@@ -186,7 +231,8 @@ absl::Status CheckInput(const StrategyInput& input,
         "\"", name, "\" does not search over modules; use \"guided\""));
   }
   if (input.space.budgets.empty() &&
-      !std::holds_alternative<FixedOptions>(options)) {
+      (!std::holds_alternative<FixedOptions>(options) ||
+       !input.targets.empty())) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", name, "\" needs a budget"));
   }
@@ -198,19 +244,6 @@ absl::Status CheckInput(const StrategyInput& input,
         absl::StrCat("\"", name, "\" needs the layers' errors, unknown here"));
   }
   return CheckLayerErrors(input);
-}
-
-// What the strategy itself measures, and the scales of domains before it.
-int64_t AllSamples(const StrategyInput& input, const StrategyOptions& options) {
-  const int64_t samples = std::visit(
-      [&](const auto& chosen) { return PlannedSamples(input, chosen); },
-      options);
-  int64_t all = 0;
-  if (samples == 0) return 0;
-  if (__builtin_add_overflow(samples, SamplesOfScales(input), &all)) {
-    return std::numeric_limits<int64_t>::max();
-  }
-  return all;
 }
 
 }  // namespace
@@ -233,21 +266,45 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
     StrategyInput input, const StrategyOptions& options) {
   const absl::Status valid = CheckInput(input, options);
   if (!valid.ok()) return valid;
+  if (!input.targets.empty()) {
+    const absl::Status checked = CheckTargets(input, options);
+    if (!checked.ok()) return checked;
+    StrategyIdentity identity{
+        StrategyName(options), JobHash(input, options),
+        std::visit([](const auto& chosen) { return FitnessOf(chosen); },
+                   options),
+        PlannedSamples(input, options)};
+    return NewPareto(std::move(input), options, std::move(identity));
+  }
   return std::visit(
       [&](const auto& chosen) -> absl::StatusOr<std::unique_ptr<Strategy>> {
         const absl::Status checked = CheckOptions(input, chosen);
         if (!checked.ok()) return checked;
         StrategyIdentity identity{StrategyName(options),
                                   JobHash(input, options), FitnessOf(chosen),
-                                  AllSamples(input, options)};
+                                  PlannedSamples(input, options)};
         return NewStrategy(std::move(input), chosen, std::move(identity));
       },
       options);
 }
 
+int64_t PlannedSamples(const StrategyInput& input,
+                       const StrategyOptions& options) {
+  if (!input.targets.empty()) return PlannedParetoSamples(input, options);
+  const int64_t samples = std::visit(
+      [&](const auto& chosen) { return PlannedSamples(input, chosen); },
+      options);
+  if (samples == 0) return 0;
+  int64_t all = 0;
+  if (__builtin_add_overflow(samples, SamplesOfScales(input), &all)) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return all;
+}
+
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options) {
-  const int64_t samples = AllSamples(input, options);
+  const int64_t samples = PlannedSamples(input, options);
   int64_t tokens = 0;
   if (__builtin_mul_overflow(samples, input.sample_tokens, &tokens)) {
     return std::numeric_limits<int64_t>::max();

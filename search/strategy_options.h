@@ -76,6 +76,7 @@ struct GuidedOptions {
   int32_t decision_samples = 8;              // kept apart for the last decision
   int64_t max_samples = 0;          // no race that could exceed it; 0: no bound
   std::vector<Assignment> anchors;  // within the budgets; never worse than they
+  std::vector<std::string> anchor_names;  // of each; empty: "anchor 1" and on
   Metric fitness = Metric::kKl;
 };
 
@@ -140,7 +141,10 @@ bool NeedsLayerErrors(const StrategyOptions& options);
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(
     StrategyInput input, const StrategyOptions& options);
 
-// Tokens that the strategy will measure at most (for plans and ETAs).
+// (assignment, sample) pairs and tokens that the strategy will ask for at most
+// (for plans and ETAs), those for the scales of domains among them.
+int64_t PlannedSamples(const StrategyInput& input,
+                       const StrategyOptions& options);
 int64_t PlannedTokens(const StrategyInput& input,
                       const StrategyOptions& options);
 

@@ -8,6 +8,7 @@
 #include "proto/conversions.h"
 #include "search/sha256.h"
 #include "search/strategy_options.h"
+#include "server/earlier_rounds.h"
 #include "server/level_build.h"
 #include "server/standing.h"
 
@@ -153,7 +154,7 @@ bool JobRunner::Overdue() const {
   const absl::Duration limit = FromProto(spec_.limits().max_time());
   return limit > absl::ZeroDuration() &&
          clock_.build() + clock_.measure() >= limit && round_.has_value() &&
-         !pending_.empty() && strategy_->incumbent().has_value();
+         !pending_.empty() && !strategy_->incumbents().empty();
 }
 
 absl::Status JobRunner::SaveRecord() {
@@ -246,11 +247,12 @@ absl::Status JobRunner::Build(absl::Time) {
   record_.rounds = 0;
   record_.history_hash = history_->head();
   outcome_.set_search_tokens(0);
+  outcome_.set_known_tokens(0);
   record_.state = v1::Job::SEARCHING;
   if (!search_set_.has_value() && spec_.strategy().has_fixed()) {
     auto first = proto::FromProto(spec_.strategy().fixed().assignments(0));
     if (!first.ok()) return first.status();
-    done_ = search::Done{*first, std::numeric_limits<double>::quiet_NaN()};
+    winners_ = {{*first, std::numeric_limits<double>::quiet_NaN()}};
     record_.state = v1::Job::REPORTING;
   }
   return SaveRecord();
@@ -263,6 +265,17 @@ absl::Status JobRunner::StartSearch() {
   input.space = space_;
   proto::ReadSamples(spec_, input);
   input.layer_errors = layer_errors_;
+  auto targets = proto::TargetsOf(spec_);
+  if (!targets.ok()) return targets.status();
+  input.targets = *std::move(targets);
+  auto archive = LoadEarlierRounds(spec_, record_, journal_);
+  if (!archive.ok()) return archive.status();
+  int64_t start_samples = 0;
+  for (const auto& [assignment, known] : *archive) {
+    start_samples += static_cast<int64_t>(known.size());
+  }
+  outcome_.set_start_tokens(start_samples * input.sample_tokens);
+  input.archive = *std::move(archive);
   auto strategy = search::MakeStrategy(std::move(input), *options);
   if (!strategy.ok()) return strategy.status();
   strategy_ = *std::move(strategy);
@@ -294,6 +307,7 @@ absl::Status JobRunner::StartSearch() {
       record_.rounds = history_->rounds();
       record_.history_hash = history_->head();
       outcome_.set_search_tokens(outcome_.search_tokens() + TokensOf(*round));
+      CountKnown(row);
       step = strategy_->Tell(results);
       if (!step.ok()) return step.status();
     }
@@ -308,6 +322,12 @@ int64_t JobRunner::TokensOf(const search::Round& round) const {
              : 0;
 }
 
+void JobRunner::CountKnown(const RoundRow& row) {
+  const int64_t known = std::count(row.known.begin(), row.known.end(), '1');
+  outcome_.set_known_tokens(outcome_.known_tokens() +
+                            known * search_set_->length());
+}
+
 void JobRunner::KeepIncumbent() {
   const auto incumbent = strategy_->incumbent();
   if (!incumbent.has_value()) return;
@@ -315,15 +335,19 @@ void JobRunner::KeepIncumbent() {
       MakeCandidate("incumbent", incumbent->assignment);
   outcome_.mutable_incumbent()->set_fitness(
       incumbent->fitness.value_or(std::numeric_limits<double>::infinity()));
-  AddStanding(*outcome_.mutable_incumbent());
+  AddStanding(incumbent->assignment, *outcome_.mutable_incumbent());
+  outcome_.clear_incumbents();
+  if (spec_.targets().empty()) return;
+  const std::vector<search::Incumbent> all = strategy_->incumbents();
+  for (size_t t = 0; t < all.size(); ++t) {
+    *outcome_.add_incumbents() = MakeBest("incumbent", t, all[t]);
+  }
 }
 
-void JobRunner::AddStanding(v1::Candidate& candidate) const {
-  const auto standing = strategy_->standing();
-  if (!standing.has_value() || proto::PackLevels(standing->assignment) !=
-                                   candidate.assignment().levels()) {
-    return;
-  }
+void JobRunner::AddStanding(const search::Assignment& incumbent,
+                            v1::Candidate& candidate) const {
+  const auto standing = strategy_->standing(incumbent);
+  if (!standing.has_value()) return;
   DescribeStanding(*standing, search_set_->length(), candidate);
 }
 
@@ -346,15 +370,15 @@ absl::Status JobRunner::TakeStep(search::Step step) {
     UpdateRecord();
     return BeginRound(*round);
   }
-  done_ = std::get<search::Done>(std::move(step));
+  winners_ = strategy_->incumbents();
   record_.state = v1::Job::REPORTING;
   begun_ = false;
   return SaveRecord();
 }
 
 absl::Status JobRunner::StopSearch(v1::Job::Stop reason) {
-  const auto incumbent = strategy_->incumbent();
-  if (!incumbent.has_value()) {
+  std::vector<search::Incumbent> incumbents = strategy_->incumbents();
+  if (incumbents.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("max_tokens=", spec_.limits().max_tokens(),
                      " stops the search after ", outcome_.search_tokens(),
@@ -367,9 +391,7 @@ absl::Status JobRunner::StopSearch(v1::Job::Stop reason) {
   round_.reset();
   wanted_.clear();
   values_.clear();
-  done_ = search::Done{
-      incumbent->assignment,
-      incumbent->fitness.value_or(std::numeric_limits<double>::infinity())};
+  winners_ = std::move(incumbents);
   outcome_.set_stopped_by(reason);
   record_.state = v1::Job::REPORTING;
   begun_ = false;
@@ -382,6 +404,7 @@ std::vector<std::string> JobRunner::TakeWithdrawn() {
 
 void JobRunner::ForgetSearch() {
   outcome_.clear_incumbent();
+  outcome_.clear_incumbents();
   outcome_.clear_stopped_by();
   UpdateRecord();
 }
@@ -448,6 +471,7 @@ absl::Status JobRunner::BeginRound(const search::Round& round) {
     status = journal_.Commit(batch);
     if (!status.ok()) return status;
   }
+  CountKnown(row_);
   EmitTasks(wanted_[0], row_.known);
   // Measurements that have vanished since the round was journaled.
   std::string missing(wanted_[0].keys.size(), '1');
@@ -557,7 +581,10 @@ absl::Status JobRunner::TellRound() {
 }
 
 absl::Status JobRunner::BeginReport() {
-  std::vector<std::string> candidates = {proto::PackLevels(done_->winner)};
+  std::vector<std::string> candidates;
+  for (const search::Incumbent& winner : winners_) {
+    candidates.push_back(proto::PackLevels(winner.assignment));
+  }
   for (const v1::NamedAssignment& named : spec_.report()) {
     candidates.push_back(named.assignment().levels());
   }
@@ -599,10 +626,27 @@ v1::Candidate JobRunner::MakeCandidate(
   return candidate;
 }
 
+v1::Candidate JobRunner::MakeBest(const std::string& name, size_t t,
+                                  const search::Incumbent& best) const {
+  v1::Candidate candidate = MakeCandidate(name, best.assignment);
+  candidate.set_fitness(
+      best.fitness.value_or(std::numeric_limits<double>::infinity()));
+  candidate.set_anchor(best.anchor);
+  if (strategy_ != nullptr) AddStanding(best.assignment, candidate);
+  if (!spec_.targets().empty()) {
+    const std::string& target = spec_.targets(static_cast<int>(t)).name();
+    candidate.set_name(absl::StrCat(name, " ", target));
+    candidate.set_target(target);
+  }
+  return candidate;
+}
+
 absl::Status JobRunner::EndReport(absl::Time now) {
   v1::Job& holder = outcome_;
   holder.clear_results();
-  *holder.add_results() = MakeCandidate("winner", done_->winner);
+  for (size_t t = 0; t < winners_.size(); ++t) {
+    *holder.add_results() = MakeBest("winner", t, winners_[t]);
+  }
   for (const v1::NamedAssignment& named : spec_.report()) {
     auto assignment = proto::FromProto(named.assignment());
     if (!assignment.ok()) return assignment.status();
@@ -629,14 +673,12 @@ absl::Status JobRunner::EndReport(absl::Time now) {
         all.push_back(it->second);
       }
     }
+    // Of winners what the search itself measured, where there was one.
+    if (strategy_ != nullptr && c < static_cast<int>(winners_.size())) continue;
     candidate.set_fitness(search::MeanMetric(all, search::Metric::kKl));
   }
-  // What the search itself measured, where there was one.
-  if (strategy_ != nullptr) {
-    holder.mutable_results(0)->set_fitness(done_->fitness);
-    AddStanding(*holder.mutable_results(0));
-  }
   holder.clear_incumbent();
+  holder.clear_incumbents();
   record_.state = v1::Job::SUCCEEDED;
   record_.end_time_ns = absl::ToUnixNanos(now);
   return SaveRecord();

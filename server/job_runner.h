@@ -112,8 +112,10 @@ class JobRunner {
   absl::Status StartSearch();
   absl::Status TakeStep(search::Step step);
   absl::Status StopSearch(v1::Job::Stop reason);
+  void CountKnown(const RoundRow& row);
   void KeepIncumbent();
-  void AddStanding(v1::Candidate& candidate) const;
+  void AddStanding(const search::Assignment& incumbent,
+                   v1::Candidate& candidate) const;
   int64_t TokensOf(const search::Round& round) const;
   void UpdateRecord();
   absl::Status BeginRound(const search::Round& round);
@@ -131,6 +133,9 @@ class JobRunner {
                                  const v1::EvaluateResult& flat) const;
   v1::Candidate MakeCandidate(const std::string& name,
                               const search::Assignment& assignment) const;
+  // Of target `t`, if the spec has targets.
+  v1::Candidate MakeBest(const std::string& name, size_t t,
+                         const search::Incumbent& best) const;
   absl::Status SaveRecord();
 
   JobRecord record_;
@@ -147,9 +152,9 @@ class JobRunner {
 
   std::unique_ptr<search::Strategy> strategy_;
   std::optional<search::History> history_;
-  std::optional<search::Round> round_;  // pending
-  RoundRow row_;                        // of round_
-  std::optional<search::Done> done_;
+  std::optional<search::Round> round_;      // pending
+  RoundRow row_;                            // of round_
+  std::vector<search::Incumbent> winners_;  // one for each target
 
   bool begun_ = false;          // the tasks of the present state were emitted
   std::vector<Wanted> wanted_;  // present round or report

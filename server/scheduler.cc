@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "proto/conversions.h"
 #include "search/digest.h"
+#include "server/earlier_rounds.h"
 
 namespace evopress::server {
 namespace {
@@ -267,6 +268,12 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   }
   status = CheckArtifacts(request.spec());
   if (!status.ok()) return status;
+  if (!request.spec().start_from().empty()) {
+    std::vector<JobRecord> records;
+    for (const auto& [job, entry] : jobs_) records.push_back(entry.record);
+    status = CheckStartFrom(request.spec(), records);
+    if (!status.ok()) return status;
+  }
   const int64_t active = std::count_if(
       jobs_.begin(), jobs_.end(),
       [](const auto& item) { return !HasEnded(item.second.record); });

@@ -4,8 +4,11 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/artifact_source.h"
 #include "client/commands/command.h"
 #include "client/connection.h"
@@ -22,6 +25,7 @@ struct ExportFlags {
   std::string source;  // job, or a directory written earlier
   ConnectionFlags connection;
   ExportOptions output;
+  std::string budget;  // of a job with several; empty: all
   bool incumbent = false;
   bool json = false;
 };
@@ -52,20 +56,32 @@ absl::Status RunExport(const ExportFlags& flags) {
   auto job = from_directory ? ReadExportedJob(flags.source)
                             : connection.client->GetJob(JobName(flags.source));
   if (!job.ok()) return job.status();
-  auto input = MakeExportInput(*job, flags.incumbent, fetch);
-  if (!input.ok()) return input.status();
-  if (absl::Status s = ExportJob(*input, fetch, flags.output); !s.ok()) {
+  std::vector<ExportInput> inputs;
+  if (flags.budget.empty()) {
+    auto all = MakeExportInputs(*job, flags.incumbent, fetch);
+    if (!all.ok()) return all.status();
+    inputs = *std::move(all);
+  } else {
+    auto one = MakeExportInput(*job, flags.incumbent, fetch, flags.budget);
+    if (!one.ok()) return one.status();
+    inputs.push_back(*std::move(one));
+  }
+  if (absl::Status s = ExportJob(inputs, fetch, flags.output); !s.ok()) {
     return s;
   }
+  const std::string what = absl::StrJoin(
+      inputs, ", ", [](std::string* out, const ExportInput& input) {
+        absl::StrAppend(out, input.candidate.name());
+      });
   if (flags.json) {
     const nlohmann::json json = {{"job", job->name()},
-                                 {"what", input->candidate.name()},
+                                 {"what", what},
                                  {"formats", flags.output.formats},
                                  {"out", flags.output.out}};
     std::printf("%s\n", json.dump(2).c_str());
   } else {
-    std::printf("%s of %s written to %s\n", input->candidate.name().c_str(),
-                job->name().c_str(), flags.output.out.c_str());
+    std::printf("%s of %s written to %s\n", what.c_str(), job->name().c_str(),
+                flags.output.out.c_str());
   }
   return absl::OkStatus();
 }
@@ -99,6 +115,10 @@ void AddExportCommand(CLI::App& app, RunCommand& run) {
   command->add_option("--model", flags->output.model_path,
                       "hf: the uncompressed model, if it is not where the job "
                       "found it");
+  command->add_option(
+      "--budget", flags->budget,
+      "Which budget's winner, e.g. 2.5, of a job that has "
+      "several (default: all, each in a directory of its name)");
   command->add_flag("--incumbent", flags->incumbent,
                     "The best so far of a job that is running, paused, "
                     "cancelled or failed");

@@ -19,6 +19,7 @@
 #include "client/level_table.h"
 #include "client/local_service.h"
 #include "client/progress_line.h"
+#include "client/targets.h"
 #include "search/budget.h"
 #include "worker/token_set.h"
 
@@ -163,8 +164,9 @@ absl::Status RunPlan(const PlanFlags& flags) {
   if (!tables.ok()) return tables.status();
   auto space = PlanSpace(flags.job, **model, *tables);
   if (!space.ok()) return space.status();
-  if (absl::Status s = SetBudgets(flags.job.budget, *space); !s.ok()) return s;
-  const Reach reach = DescribeReach(*space);
+  auto targets = SetTargets(flags.job.budget, *space);
+  if (!targets.ok()) return targets.status();
+  const Reach reach = DescribeReach(*space, *targets);
   nlohmann::json json = ToJson(reach);
   if (!flags.json) std::printf("%s\n", FormatReach(reach).c_str());
   absl::Status status;
@@ -174,6 +176,10 @@ absl::Status RunPlan(const PlanFlags& flags) {
     auto plan = PlanSearch(flags.job);
     if (!plan.ok()) return plan.status();
     std::vector<std::string> warnings = plan->warnings;
+    if (!plan->from.empty()) {
+      warnings.push_back(
+          "what --from knows beforehand is not taken off: expect less");
+    }
     Forecast forecast;
     status = flags.server.empty()
                  ? ForecastHere(flags, *plan, **model, warnings, forecast)

@@ -10,6 +10,7 @@
 #include "client/artifact_source.h"
 #include "client/commands/command.h"
 #include "client/connection.h"
+#include "client/earlier_jobs.h"
 #include "client/exit_code.h"
 #include "client/export_input.h"
 #include "client/job_flags.h"
@@ -34,13 +35,16 @@ absl::Status RunReport(const ReportFlags& flags) {
   if (!fetch.ok()) return fetch.status();
   auto job = connection->client->GetJob(JobName(flags.job));
   if (!job.ok()) return job.status();
-  auto input = MakeExportInput(*job, /*incumbent=*/true, *fetch);
-  if (!input.ok()) return input.status();
+  auto inputs = MakeExportInputs(*job, /*incumbent=*/true, *fetch);
+  if (!inputs.ok()) return inputs.status();
+  auto archive = FetchArchive(*connection->client, *job);
+  // Without it the search cannot be replayed, and the report says so.
+  if (!archive.ok()) archive = search::Archive();
   auto rounds = connection->client->ListRounds(job->name());
   if (!rounds.ok()) return rounds.status();
-  auto story = TellStory(*job, *rounds, input->levels);
+  auto story = TellStory(*job, *rounds, inputs->front().levels, *archive);
   if (!story.ok()) return story.status();
-  auto html = WriteReport(*input, *story);
+  auto html = WriteReport(*inputs, *story);
   if (!html.ok()) return html.status();
   if (absl::Status s = quant::WriteFileAtomically(flags.out, {*html});
       !s.ok()) {
@@ -48,7 +52,7 @@ absl::Status RunReport(const ReportFlags& flags) {
   }
   if (flags.json) {
     const nlohmann::json json = {{"job", job->name()},
-                                 {"what", input->candidate.name()},
+                                 {"what", inputs->front().candidate.name()},
                                  {"rounds", story->rounds.size()},
                                  {"replayed", story->replayed},
                                  {"out", flags.out}};

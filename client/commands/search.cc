@@ -33,9 +33,9 @@ absl::Status RunSearch(const SearchFlags& flags) {
   if (!run.ok()) return run.status();
   auto fetch = OpenArtifacts(run->service->channel(), run->service->data_dir());
   if (!fetch.ok()) return fetch.status();
-  auto input = MakeExportInput(run->job, /*incumbent=*/false, *fetch);
-  if (!input.ok()) return input.status();
-  if (absl::Status s = ExportJob(*input, *fetch, flags.output); !s.ok()) {
+  auto inputs = MakeExportInputs(run->job, /*incumbent=*/false, *fetch);
+  if (!inputs.ok()) return inputs.status();
+  if (absl::Status s = ExportJob(*inputs, *fetch, flags.output); !s.ok()) {
     return s;
   }
   auto table = MakeResultTable(run->job);
@@ -49,20 +49,22 @@ absl::Status RunSearch(const SearchFlags& flags) {
         {"numeric_class", run->job.numeric_class()},
         {"rounds", run->job.rounds()},
         {"search_tokens", run->job.search_tokens()},
+        {"known_tokens", run->job.known_tokens()},
+        {"start_tokens", run->job.start_tokens()},
         {"evaluated_tokens", run->job.evaluated_tokens()},
         {"build_seconds", Seconds(run->job.build_time())},
         {"measure_seconds", Seconds(run->job.measure_time())},
         {"stopped_by", StopName(run->job)},
         {"reproducible", IsReproducible(run->job)},
         {"warnings", plan->warnings},
-        {"standing", StandingJson(run->job, input->candidate)},
         {"results", ToJson(*table)}};
+    AddStandings(run->job, json);
     std::printf("%s\n", json.dump(2).c_str());
   } else {
     std::printf("%s%s%s\nwritten to %s\n",
                 FormatTable(*table, UseColor()).c_str(),
-                StandingText(run->job, input->candidate).c_str(),
-                StopText(run->job).c_str(), flags.output.out.c_str());
+                StandingText(run->job).c_str(), StopText(run->job).c_str(),
+                LedgerText(run->job).c_str(), flags.output.out.c_str());
   }
   return absl::OkStatus();
 }
@@ -78,7 +80,10 @@ void AddSearchCommand(CLI::App& app, RunCommand& run) {
       "the same command goes on where it was.\n\n"
       "Example: 3 bits per weight on average, reported on other text:\n"
       "  evopress search smol.gguf --text c4.txt --held-out wiki=wiki.txt \\\n"
-      "    --menu gptq:2-6:g64 --target-bits 3 --out smol-3bit\n");
+      "    --menu gptq:2-6:g64 --target-bits 3 --out smol-3bit\n"
+      "Several budgets at once, each with a winner, for little more than one:\n"
+      "  evopress search smol.gguf --text c4.txt --strategy guided \\\n"
+      "    --target-bits 2.5,3,4 --out smol\n");
   AddJobFlags(*command, flags->job);
   AddLocalFlags(*command, flags->local);
   command->add_option("--out", flags->output.out, "Directory for the result")

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/artifact_source.h"
 #include "client/commands/command.h"
+#include "client/earlier_jobs.h"
 #include "client/exit_code.h"
 #include "client/export_job.h"
 #include "client/interrupt.h"
@@ -52,6 +53,7 @@ absl::Status RunSubmit(const SubmitFlags& flags) {
         });
     if (!uploaded.ok()) return uploaded;
   }
+  if (absl::Status s = StartFromEarlier(client, *plan); !s.ok()) return s;
   auto job = CreateOrResume(client, *plan);
   if (!job.ok()) return job.status();
   if (!flags.watch && !exports) {
@@ -77,9 +79,9 @@ absl::Status RunSubmit(const SubmitFlags& flags) {
   if (exports) {
     auto fetch = OpenArtifacts(*channel, "");
     if (!fetch.ok()) return fetch.status();
-    auto input = MakeExportInput(*full, /*incumbent=*/false, *fetch);
-    if (!input.ok()) return input.status();
-    if (absl::Status s = ExportJob(*input, *fetch, flags.output); !s.ok()) {
+    auto inputs = MakeExportInputs(*full, /*incumbent=*/false, *fetch);
+    if (!inputs.ok()) return inputs.status();
+    if (absl::Status s = ExportJob(*inputs, *fetch, flags.output); !s.ok()) {
       return s;
     }
   }

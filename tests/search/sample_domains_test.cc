@@ -365,11 +365,15 @@ TEST(Standing, TellsTheIncumbentByDomainAndItsLeadOverTheRunnerUp) {
   ASSERT_TRUE(strategy.ok());
   auto step = (*strategy)->Start();
   ASSERT_TRUE(step.ok());
-  EXPECT_FALSE((*strategy)->standing().has_value());
   const Round round = std::get<Round>(*step);
+  for (const Evaluation& evaluation : round.evaluations) {
+    EXPECT_FALSE((*strategy)->standing(evaluation.assignment).has_value());
+  }
   const RoundResults results = MeasureRound(round, NoisyMeasure(toy));
   ASSERT_TRUE((*strategy)->Tell(results).ok());
-  const auto standing = (*strategy)->standing();
+  ASSERT_TRUE((*strategy)->incumbent().has_value());
+  const Assignment incumbent = (*strategy)->incumbent()->assignment;
+  const auto standing = (*strategy)->standing(incumbent);
   ASSERT_TRUE(standing.has_value());
   const SampleDomains domains(toy.input);
   std::vector<double> fitness;

@@ -1,0 +1,81 @@
+// What a search takes over from earlier measurements.
+#include "search/inheritance.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/search/toy.h"
+
+namespace evopress::search {
+namespace {
+
+// Ten units of 64 weights at 3 bits.
+StrategyInput Input() {
+  return MakeToy(std::vector<int64_t>(10, 64), {2, 3, 4}, 10 * 64 * 3, 1).input;
+}
+
+Assignment Uniform(uint16_t level) {
+  return Assignment{std::vector<uint16_t>(10, level)};
+}
+
+Assignment Changed(Assignment assignment, size_t unit, uint16_t level) {
+  assignment.levels[unit] = level;
+  return assignment;
+}
+
+void Know(StrategyInput& input, const Assignment& assignment, int32_t first,
+          int32_t count) {
+  for (int32_t s = first; s < first + count; ++s) {
+    input.archive[assignment][s] = {1, 1, 1, 10};
+  }
+}
+
+TEST(Inherit, SingleUnitsLoweredFromTheDearestAreProbesOfEveryBudget) {
+  StrategyInput input = Input();
+  const Assignment dearest = Dearest(input.space);
+  Know(input, dearest, 0, 1);
+  Know(input, Changed(dearest, 3, 0), 0, 1);
+  Know(input, Changed(dearest, 4, 1), 0, 1);
+  Know(input, Changed(dearest, 5, 1), 7, 1);  // shares no sample
+  const Inheritance found = Inherit(input, {});
+  ASSERT_EQ(found.probes.size(), 2u);
+  for (const auto& [probe, other] : found.probes) EXPECT_EQ(other, dearest);
+  EXPECT_TRUE(found.races.empty());
+}
+
+TEST(Inherit, PairsAreMovesTowardsWhatWasMeasuredMore) {
+  StrategyInput input = Input();
+  const Assignment incumbent = Uniform(1);
+  const Assignment other = Changed(Changed(incumbent, 0, 0), 1, 2);
+  const Assignment move = Changed(incumbent, 9, 0);
+  Know(input, incumbent, 0, 8);
+  Know(input, other, 0, 8);
+  Know(input, move, 0, 1);
+  const Inheritance found = Inherit(input, {});
+  ASSERT_EQ(found.races.size(), 1u);
+  EXPECT_EQ(found.races[0], std::make_pair(move, incumbent));
+}
+
+TEST(Inherit, NothingFromTheSamplesOfTheDecision) {
+  StrategyInput input = Input();
+  Know(input, Uniform(1), 0, 8);
+  Know(input, Changed(Uniform(1), 9, 0), 0, 4);
+  EXPECT_EQ(Inherit(input, {}).races.size(), 1u);
+  EXPECT_EQ(Inherit(input, {1, 0, 2, 3}).races.size(), 0u);
+  EXPECT_TRUE(Inherit(input, {0, 1, 2, 3, 4, 5, 6, 7}).finalists.empty());
+}
+
+TEST(Inherit, FinalistsAreTheMostMeasuredNearestToTheBudget) {
+  StrategyInput input = Input();
+  const Assignment here = Uniform(1);
+  const Assignment near = Changed(here, 0, 2);
+  const Assignment far = Uniform(2);  // a third dearer than the limit
+  Know(input, near, 0, 8);
+  Know(input, here, 0, 8);
+  Know(input, far, 0, 8);
+  Know(input, Changed(here, 5, 0), 0, 1);
+  const Inheritance found = Inherit(input, {});
+  EXPECT_EQ(found.finalists, (std::vector<Assignment>{here, near}));
+}
+
+}  // namespace
+}  // namespace evopress::search
