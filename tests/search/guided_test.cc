@@ -230,6 +230,20 @@ TEST(Guided, IsNoWorseThanAnyAnchorWhateverTheSurrogateBelieves) {
   }
 }
 
+TEST(Guided, NamesTheAnchorThatWins) {
+  const Rugged rugged = MakeRugged(6, 1);
+  GuidedOptions options;
+  options.races = 1;
+  options.anchors = {DearestUniform(rugged.toy.input.space)->assignment,
+                     rugged.Optimum()};
+  auto strategy = *MakeStrategy(rugged.toy.input, options);
+  const auto end = RunToEnd(*strategy, *strategy->Start(), History("test"),
+                            rugged.Samples(0), 1000);
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(end->done.winner, rugged.Optimum());
+  EXPECT_EQ(strategy->incumbent()->anchor, "anchor 2");
+}
+
 TEST(Guided, RefusesAnchorsOutsideTheBudgetAndTheSpace) {
   const Rugged rugged = MakeRugged(4, 1);
   GuidedOptions options;

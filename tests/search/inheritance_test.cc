@@ -40,6 +40,23 @@ TEST(Inherit, SingleUnitsLoweredFromTheDearestAreProbesOfEveryBudget) {
   ASSERT_EQ(found.probes.size(), 2u);
   for (const auto& [probe, other] : found.probes) EXPECT_EQ(other, dearest);
   EXPECT_TRUE(found.races.empty());
+  for (size_t u = 0; u < 10; ++u) {
+    EXPECT_EQ(found.probed[u], u == 3 || u == 4) << u;
+  }
+}
+
+TEST(Inherit, ProbesOfModulesAreEverySearchsOwn) {
+  StrategyInput input =
+      MakeModularToy(2, {2, 3, 4}, 2 * 72 * 2 + 64, /*seed=*/1).input;
+  const Assignment dearest = Dearest(input.space);
+  const size_t module = input.space.units.size() - 1;
+  Know(input, dearest, 0, 1);
+  Know(input, Canonical(input.space, Changed(dearest, module, kDropped)), 0, 1);
+  Know(input, Changed(dearest, 1, 0), 0, 1);
+  const Inheritance found = Inherit(input, {});
+  EXPECT_EQ(found.probes.size(), 1u);
+  EXPECT_TRUE(found.probed[1]);
+  EXPECT_FALSE(found.probed[module]);
 }
 
 TEST(Inherit, PairsAreMovesTowardsWhatWasMeasuredMore) {

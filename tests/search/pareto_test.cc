@@ -178,6 +178,129 @@ TEST(Pareto, WinnersAreAboutAsGoodAsThoseOfSingleSearches) {
   EXPECT_LT(shared, 0.9 * uniform);
 }
 
+// What drops do is known to no one beforehand.
+TEST(Pareto, DropsModulesUnderManyBudgets) {
+  int right = 0;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    SCOPED_TRACE(seed);
+    constexpr int64_t kLimit = 4 * 72 * 2;
+    Toy toy = MakeModularToy(4, {2, 3, 4}, kLimit + 128, seed);
+    StrategyInput blind = toy.input;
+    blind.num_samples = 32;
+    const int64_t limit = blind.space.budgets[0].limit;
+    blind.targets = {{"2", limit - 128}, {"2.2", limit - 64}, {"2.4", limit}};
+    for (size_t u = 0; u < blind.layer_errors.size(); ++u) {
+      if (blind.space.units[u].menu[0].name == kDrop) {
+        blind.layer_errors[u] = {2, 0};
+      }
+    }
+    std::set<std::pair<Assignment, int32_t>> asked;
+    const Outcome three = SearchOf(
+        blind, GuidedOptions{}, ExactMeasure(toy), [&](const Round& round) {
+          for (const Evaluation& evaluation : round.evaluations) {
+            for (int32_t sample : evaluation.samples) {
+              EXPECT_TRUE(asked.emplace(evaluation.assignment, sample).second);
+            }
+          }
+        });
+    EXPECT_LE(three.measurements, PlannedSamples(blind, GuidedOptions{}));
+    ASSERT_EQ(three.winners.size(), 3u);
+    for (size_t t = 0; t < 3; ++t) {
+      SearchSpace space = blind.space;
+      space.budgets[0].limit = blind.targets[t].limit;
+      const Assignment& winner = three.winners[t].assignment;
+      EXPECT_TRUE(WithinBudgets(space, winner));
+      const auto optimum = SolveKnapsack(space, toy.input.layer_errors);
+      ASSERT_TRUE(optimum.ok());
+      right += Damage(toy, winner) <= 1.02 * Damage(toy, *optimum);
+    }
+  }
+  EXPECT_GE(right, 12);  // of 15
+}
+
+// Scales of domains are each budget's own; the measurements are all of ours.
+TEST(Pareto, ComparesDomainsUnderManyBudgets) {
+  Front front = MakeFront(5);
+  StrategyInput& input = front.toy.input;
+  input.targets.erase(input.targets.begin(), input.targets.begin() + 3);
+  input.domains = {{"c4", 40, 0.6}, {"code", 24, 0.4}};
+  input.domain_fitness = DomainFitness::kWorst;
+  // Code is another world: ten times the loss, and other units matter.
+  const Measure measure = [&](const Assignment& assignment, int32_t sample) {
+    double sum = front.Sum(assignment, sample);
+    if (sample >= 40) {
+      sum = 0;
+      for (size_t u = 0; u < assignment.levels.size(); ++u) {
+        sum += 10 * front.sensitivity[kUnits - 1 - u] *
+               input.layer_errors[u][assignment.levels[u]];
+      }
+    }
+    return SampleSums{100 * sum, 0, 0, 100};
+  };
+  GuidedOptions options;
+  options.races = 2;
+  options.samples = {2, 4, 8};
+  const Outcome all = SearchOf(input, options, measure);
+  EXPECT_LE(all.measurements, PlannedSamples(input, options));
+  ASSERT_EQ(all.winners.size(), 3u);
+  // The first search is what it would be alone, scales and all.
+  const StrategyInput single = Single(front, 1);
+  EXPECT_EQ(all.winners[1], SearchOf(single, options, measure).winners[0]);
+  auto strategy = *MakeStrategy(input, options);
+  absl::StatusOr<Step> step = strategy->Start();
+  while (step.ok() && std::holds_alternative<Round>(*step)) {
+    auto restored = *MakeStrategy(input, options);
+    ASSERT_TRUE(restored->Restore(strategy->Snapshot()).ok());
+    strategy = std::move(restored);
+    step = strategy->Tell(MeasureRound(std::get<Round>(*step), measure));
+  }
+  ASSERT_TRUE(step.ok()) << step.status();
+  EXPECT_EQ(strategy->incumbents(), all.winners);
+  // As measured, not in units of a scale, and kept over restarts.
+  for (const Incumbent& winner : all.winners) {
+    const auto standing = strategy->standing(winner.assignment);
+    ASSERT_TRUE(standing.has_value());
+    ASSERT_EQ(standing->domains.size(), 2u);
+    EXPECT_NEAR(standing->domains[1], measure(winner.assignment, 40).kl / 100,
+                1e-9);
+  }
+}
+
+TEST(Pareto, GivenAnchorsStandWhereTheyFitUnderTheirOwnNames) {
+  Front front = MakeFront(6);
+  StrategyInput& input = front.toy.input;
+  input.targets.erase(input.targets.begin() + 2, input.targets.end());
+  input.space.budgets[0].limit = input.targets[1].limit;
+  Effects truth = input.layer_errors;
+  for (size_t u = 0; u < truth.size(); ++u) {
+    for (double& error : truth[u]) error *= front.sensitivity[u];
+  }
+  GuidedOptions options;
+  options.races = 1;
+  for (const size_t t : {size_t{1}, size_t{0}}) {
+    auto best = SolveKnapsack(Single(front, t).space, truth);
+    ASSERT_TRUE(best.ok());
+    options.anchors.push_back(*best);
+  }
+  const Measure exact = [&](const Assignment& assignment, int32_t) {
+    double total = 0;
+    for (size_t u = 0; u < truth.size(); ++u) {
+      total += truth[u][assignment.levels[u]];
+    }
+    return SampleSums{100 * total, 0, 0, 100};
+  };
+  const Outcome two = SearchOf(input, options, exact);
+  ASSERT_EQ(two.winners.size(), 2u);
+  EXPECT_EQ(two.winners[0].assignment, options.anchors[1]);
+  EXPECT_EQ(two.winners[0].anchor, "anchor 2");
+  EXPECT_EQ(two.winners[1].assignment, options.anchors[0]);
+  EXPECT_EQ(two.winners[1].anchor, "anchor 1");
+  options.anchors[0] = Dearest(input.space);
+  const absl::Status dear = MakeStrategy(input, options).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(dear));
+  EXPECT_NE(dear.message().find("anchors[0] costs"), std::string::npos) << dear;
+}
+
 TEST(Pareto, AsksNothingTwice) {
   const Front front = MakeFront(3);
   std::set<std::pair<Assignment, int32_t>> asked;
