@@ -343,7 +343,7 @@ class Guided : public StepwiseStrategy {
     const std::vector<int32_t> samples = samples_.Of(race_);
     const Assignment& incumbent = incumbent_->assignment;
     const Assignment best = BestOf(contestants_, samples);
-    if (measured_.Compare(best, incumbent, samples).mean < 0) {
+    if (measured_.Contest(best, incumbent, samples).mean < 0) {
       incumbent_ = Incumbent{best, measured_.Mean(best, samples)};
       misses_ = 0;
     } else {
