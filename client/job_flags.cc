@@ -50,10 +50,12 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
 }
 
 void AddMenuFlags(CLI::App& app, JobFlags& flags) {
-  app.add_option("--menu", flags.menu,
-                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] or "
-                 "PRUNER:SPARSITY, comma-separated, e.g. gptq:2-6:g64,keep or "
-                 "sparsegpt:50:steps4x16384")
+  app.add_option(
+         "--menu", flags.menu,
+         "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] (rtn, "
+         "gptq) or PRUNER:SPARSITY (magnitude, wanda, sparsegpt, admm), "
+         "comma-separated, e.g. gptq:2-6:g64,keep or "
+         "sparsegpt:50:steps4x16384")
       ->capture_default_str();
   app.add_option("--group", flags.group,
                  "Layers that may exchange bits: of one size, of one name, or "

@@ -48,6 +48,8 @@ std::unique_ptr<search::Strategy> StrategyOf(
   }
   input.seed = job.spec().seed();
   input.layer_errors = server::LayerErrors(table);
+  // Who goes by scores has no rounds to tell.
+  input.scores = search::EmptyScores(input.space, options);
   auto strategy = search::MakeStrategy(std::move(input), options);
   return strategy.ok() ? *std::move(strategy) : nullptr;
 }

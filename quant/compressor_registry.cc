@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "quant/compressor.h"
+#include "quant/admm.h"
 #include "quant/gptq.h"
 #include "quant/magnitude.h"
 #include "quant/rtn.h"
@@ -21,6 +22,7 @@ struct Entry {
 const auto& Entries() {
   // Never destroyed, so that threads may outlive main().
   static const std::array kEntries = {
+      Entry{"admm", new AdmmCompressor},
       Entry{"gptq", new GptqCompressor},
       Entry{"magnitude", new MagnitudeCompressor},
       Entry{"rtn", new RtnCompressor},
