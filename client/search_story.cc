@@ -46,6 +46,8 @@ std::unique_ptr<search::Strategy> StrategyOf(
   input.space = *std::move(space);
   proto::ReadSamples(job.spec(), input);
   input.layer_errors = server::LayerErrors(table);
+  // Who goes by scores has no rounds to tell.
+  input.scores = search::EmptyScores(input.space, options);
   auto strategy = search::MakeStrategy(std::move(input), options);
   return strategy.ok() ? *std::move(strategy) : nullptr;
 }

@@ -83,8 +83,9 @@ std::string StandingText(const v1::Job& job, const v1::Candidate& candidate) {
   std::string text;
   if (const std::string values = CalibrationText(job, candidate);
       !values.empty()) {
-    absl::StrAppend(&text, "On the calibration texts, as last searched on: ",
-                    values, ".\n");
+    absl::StrAppend(&text,
+                    "On the calibration texts, as last searched on: ", values,
+                    ".\n");
   }
   if (const std::string lead = LeadText(candidate); !lead.empty()) {
     absl::StrAppend(&text, "Lead: ", lead, ".\n");
