@@ -26,7 +26,6 @@ enum class GuidedPhase {
   kTypes,
   kModules,
   kRace,
-  kMerger,
   kDecision
 };
 
