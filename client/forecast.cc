@@ -161,6 +161,8 @@ absl::StatusOr<Forecast> ForecastWork(const JobPlan& plan,
   if (!options.ok()) return options.status();
   auto input = InputOf(plan);
   if (!input.ok()) return input.status();
+  forecast.profiles =
+      search::NeededScore(*options) != search::ModelScore::kNone;
   forecast.most_tokens = search::PlannedTokens(*input, *options);
   forecast.least_tokens = search::LeastTokens(*input, *options);
   if (plan.spec.limits().max_tokens() > 0) {
@@ -242,6 +244,10 @@ absl::Status AddTimes(const JobPlan& plan, const EngineSpeed& speed,
         speed.compress * missing + speed.capture_fixed +
         speed.capture_token * static_cast<double>(forecast.statistics_tokens);
   }
+  if (forecast.profiles) {
+    *forecast.build_seconds +=
+        speed.block * static_cast<double>(forecast.statistics_tokens);
+  }
   forecast.report_seconds = 0;
   for (const TaskWork& task : ReportWork(plan.spec)) {
     *forecast.report_seconds += TaskSeconds(task, speed);
@@ -277,11 +283,15 @@ void AddTimes(const JobPlan& plan, const ShownRates& rates,
     return;
   }
   const int64_t missing = forecast.levels - forecast.levels_present;
-  if (missing == 0) {
+  if (missing == 0 && !forecast.profiles) {
     forecast.build_seconds = 0;
   } else if (rates.levels_per_second > 0) {
     forecast.build_seconds =
         static_cast<double>(missing) / rates.levels_per_second;
+  }
+  if (forecast.profiles && forecast.build_seconds.has_value()) {
+    *forecast.build_seconds += static_cast<double>(forecast.statistics_tokens) /
+                               rates.tokens_per_second;
   }
   forecast.search_seconds =
       static_cast<double>(forecast.search_tokens) / rates.tokens_per_second;
@@ -337,11 +347,13 @@ std::string FormatReach(const Reach& reach) {
 std::string FormatForecast(const Forecast& forecast) {
   const int64_t missing = forecast.levels - forecast.levels_present;
   TextTable table({"work", ">tokens", ">expected time", ""});
-  table.AddRow({"build levels",
-                missing > 0 ? FormatCount(forecast.statistics_tokens) : "0",
-                missing > 0 ? Minutes(forecast.build_seconds) : "present",
-                absl::StrCat(FormatCount(missing), " of ",
-                             FormatCount(forecast.levels), " levels to make")});
+  const bool builds = missing > 0 || forecast.profiles;
+  table.AddRow(
+      {"build levels", builds ? FormatCount(forecast.statistics_tokens) : "0",
+       builds ? Minutes(forecast.build_seconds) : "present",
+       absl::StrCat(FormatCount(missing), " of ", FormatCount(forecast.levels),
+                    " levels to make",
+                    forecast.profiles ? ", and the model's profile" : "")});
   table.AddRow(
       {"search", FormatCount(forecast.search_tokens),
        Minutes(forecast.search_seconds),

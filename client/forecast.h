@@ -41,6 +41,7 @@ using PresentLevels = std::set<std::pair<std::string, std::string>>;
 
 struct Forecast {
   int64_t statistics_tokens = 0;  // run once to build levels
+  bool profiles = false;          // and once for what the strategy goes by
   // Measured by the search. Strategies that end when nothing better is found
   // have a range; what is expected is then its geometric mean, so that neither
   // end is farther away than the other.

@@ -57,10 +57,12 @@ void AddDataFlags(CLI::App& app, DataFlags& flags) {
 }
 
 void AddMenuFlags(CLI::App& app, JobFlags& flags) {
-  app.add_option("--menu", flags.menu,
-                 "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] or "
-                 "PRUNER:SPARSITY, comma-separated, e.g. gptq:2-6:g64,keep or "
-                 "sparsegpt:50:steps4x16384")
+  app.add_option(
+         "--menu", flags.menu,
+         "Levels each layer may take: METHOD:BITS[:gGROUP][:sym] (rtn, "
+         "gptq) or PRUNER:SPARSITY (magnitude, wanda, sparsegpt, admm), "
+         "comma-separated, e.g. gptq:2-6:g64,keep or "
+         "sparsegpt:50:steps4x16384")
       ->capture_default_str();
   app.add_option("--group", flags.group,
                  "Layers that may exchange bits: of one size, of one name, or "
@@ -113,7 +115,8 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--strategy", strategy.strategy, "Search strategy")
       ->check(
           CLI::IsMember({"guided", "evopress", "uniform", "random", "greedy",
-                         "dp", "weighted-dp", "drop-kl", "drop-ppl",
+                         "dp", "weighted-dp", "owl", "drop-kl", "drop-ppl",
+                         "drop-cosine", "drop-norm", "drop-window",
                          "brute-force", "policy-gradient", "subnet-ga"}))
       ->capture_default_str();
   app.add_option("--generations", strategy.generations,
@@ -172,6 +175,9 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "(default: a quarter of --offspring)");
   app.add_option("--mutation-rate", strategy.mutation_rate,
                  "subnet-ga: probability that a mutant's gene is drawn anew")
+      ->capture_default_str();
+  app.add_option("--owl-lambda", strategy.owl_lambda,
+                 "owl: how far the sparsity of a block may lie from the mean")
       ->capture_default_str();
   app.add_option("--max-hours", flags.max_hours,
                  "Ends the search after these hours of work; the best so far "
@@ -293,6 +299,17 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
   }
   if (flags.strategy == "drop-ppl") {
     return search::GreedyOptions{*last, search::Metric::kNll};
+  }
+  // Scores that are read off the uncompressed model.
+  if (flags.strategy == "owl") return search::OwlOptions{flags.owl_lambda};
+  if (flags.strategy == "drop-cosine") {
+    return search::DropScoreOptions{search::ModelScore::kCosine};
+  }
+  if (flags.strategy == "drop-norm") {
+    return search::DropScoreOptions{search::ModelScore::kMagnitude};
+  }
+  if (flags.strategy == "drop-window") {
+    return search::DropScoreOptions{search::ModelScore::kWindows};
   }
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};

@@ -46,6 +46,7 @@ struct StrategyFlags {
   double mutation_rate = search::SubnetGaOptions{}.mutation_rate;
   std::optional<int32_t> parents;     // unset: half of the offspring
   std::optional<int32_t> crossovers;  // unset: a quarter of the offspring
+  double owl_lambda = search::OwlOptions{}.lambda;
   std::string fitness = "kl";
   uint64_t seed = 1;
 };

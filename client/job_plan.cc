@@ -91,7 +91,8 @@ std::string Goal(const BudgetOptions& budget) {
 }
 
 // Model, space, data: what all jobs share. The strategy comes later.
-absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
+// `needs` is what the strategy needs; levels may need statistics besides.
+absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, TokenNeeds needs) {
   auto model = OpenModel(flags.data.model);
   if (!model.ok()) return model.status();
   JobPlan plan;
@@ -108,11 +109,9 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, bool needs_search) {
     return s;
   }
 
-  TokenNeeds needs;
   auto statistics = NeedsStatistics(plan.space);
   if (!statistics.ok()) return statistics.status();
-  needs.statistics = *statistics;
-  if (needs_search) needs.search_tokens = NeededTokens(flags.strategy);
+  needs.statistics = needs.statistics || *statistics;
   auto tokens = BuildTokenData(**model, flags.data, needs);
   if (!tokens.ok()) return tokens.status();
 
@@ -280,12 +279,18 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
                          flags.data.sequence_length, flags.strategy);
   auto strategy = ToStrategyOptions(flags.strategy, flags.data.sequence_length);
   if (!strategy.ok()) return strategy.status();
-  const bool measures =
+  TokenNeeds needs;
+  needs.statistics =
+      search::NeededScore(*strategy) != search::ModelScore::kNone;
+  if (!needs.statistics &&
       !std::holds_alternative<search::UniformOptions>(*strategy) &&
-      !std::holds_alternative<search::DpOptions>(*strategy);
-  auto plan = PlanCommon(flags, measures);
+      !std::holds_alternative<search::DpOptions>(*strategy)) {
+    needs.search_tokens = NeededTokens(flags.strategy);
+  }
+  auto plan = PlanCommon(flags, needs);
   if (!plan.ok()) return plan.status();
-  if (measures && !raised.empty()) plan->warnings.push_back(raised);
+  if (!needs.search_tokens.empty() && !raised.empty())
+    plan->warnings.push_back(raised);
   if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
       !search::OnlyDrops(plan->space)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -347,7 +352,7 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
 
 absl::StatusOr<JobPlan> PlanMeasurement(
     const JobFlags& flags, const std::vector<NamedText>& assignments) {
-  auto plan = PlanCommon(flags, /*needs_search=*/false);
+  auto plan = PlanCommon(flags, TokenNeeds{.statistics = false});
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
   search::StrategyOptions strategy;

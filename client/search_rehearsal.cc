@@ -153,6 +153,7 @@ absl::StatusOr<Rehearsal> RehearseSearch(search::StrategyInput input,
                                          const search::StrategyOptions& options,
                                          absl::Duration patience) {
   input.layer_errors = MadeUpErrors(input.space);
+  input.scores = search::EmptyScores(input.space, options);
   const search::Measure measure = MadeUpLoss(input);
   WorkCounter counter(input.space, input.sample_tokens);
   Rehearsal rehearsal;

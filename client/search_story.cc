@@ -50,6 +50,8 @@ std::unique_ptr<search::Strategy> StrategyOf(
   if (!targets.ok()) return nullptr;
   input.targets = *std::move(targets);
   input.archive = archive;
+  // Who goes by scores has no rounds to tell.
+  input.scores = search::EmptyScores(input.space, options);
   auto strategy = search::MakeStrategy(std::move(input), options);
   return strategy.ok() ? *std::move(strategy) : nullptr;
 }

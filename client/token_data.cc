@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <limits>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -24,6 +23,19 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kDefaultSearchTokens = 131072;
+// Of one set; the coordinator takes no more.
+constexpr int64_t kMaxSequences = int64_t{1} << 24;
+
+// How many sequences `tokens` are.
+absl::StatusOr<int32_t> Sequences(const std::string& flag, int64_t tokens,
+                                  int64_t length) {
+  if (tokens / length > kMaxSequences) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag, " ", tokens, " is ", tokens / length, " sequences of ", length,
+        "; at most ", kMaxSequences, " are possible: lower it"));
+  }
+  return static_cast<int32_t>(tokens / length);
+}
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
   std::error_code error;
@@ -204,12 +216,14 @@ absl::StatusOr<std::vector<CalibrationText>> CalibrationTexts(
 }
 
 // How many sequences of each text the search needs at least.
-std::vector<int64_t> LeastShares(const std::vector<double>& weights,
-                                 const TokenNeeds& needs, int64_t length) {
+absl::StatusOr<std::vector<int64_t>> LeastShares(
+    const std::vector<double>& weights, const TokenNeeds& needs,
+    int64_t length) {
   std::vector<int64_t> least(weights.size(), 0);
   for (int64_t tokens : needs.search_tokens) {
-    const auto count = static_cast<int32_t>((tokens + length - 1) / length);
-    for (size_t text : search::DomainOrder(weights, count)) ++least[text];
+    auto count = Sequences("--tokens", tokens + length - 1, length);
+    if (!count.ok()) return count.status();
+    for (size_t text : search::DomainOrder(weights, *count)) ++least[text];
   }
   return least;
 }
@@ -229,22 +243,20 @@ absl::StatusOr<std::vector<int64_t>> SearchShares(
                      "); raise it"));
   }
   std::vector<int64_t> shares(weights.size(), 0);
-  const int64_t most =
-      (flags.search_tokens > 0 ? flags.search_tokens : kDefaultSearchTokens) /
-      length;
-  if (most > std::numeric_limits<int32_t>::max()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--search-tokens ", flags.search_tokens, " is more than ",
-                     std::numeric_limits<int32_t>::max(), " sequences"));
-  }
-  for (size_t text : search::DomainOrder(weights, static_cast<int32_t>(most))) {
+  auto most = Sequences(
+      "--search-tokens",
+      flags.search_tokens > 0 ? flags.search_tokens : kDefaultSearchTokens,
+      length);
+  if (!most.ok()) return most.status();
+  for (size_t text : search::DomainOrder(weights, *most)) {
     // What is too much by default ends the set, in proportion as it is.
     if (flags.search_tokens == 0 && shares[text] >= left[text]) break;
     ++shares[text];
   }
-  const std::vector<int64_t> least = LeastShares(weights, needs, length);
+  auto least = LeastShares(weights, needs, length);
+  if (!least.ok()) return least.status();
   for (size_t t = 0; t < shares.size(); ++t) {
-    shares[t] = std::max(shares[t], least[t]);
+    shares[t] = std::max(shares[t], (*least)[t]);
   }
   return shares;
 }
@@ -272,15 +284,12 @@ absl::Status AddCalibration(const DataFlags& flags, const TokenNeeds& needs,
     weights.push_back(text.weight);
   }
   if (needs.statistics) {
-    const int64_t count = flags.statistics_tokens / flags.sequence_length;
-    if (count > std::numeric_limits<int32_t>::max()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--statistics-tokens ", flags.statistics_tokens, " is more than ",
-          std::numeric_limits<int32_t>::max(), " sequences"));
-    }
-    if (absl::Status s = builder.Add(
-            texts, search::DomainOrder(weights, static_cast<int32_t>(count)),
-            v1::TokenSetRef::STATISTICS, "--statistics-tokens");
+    auto count = Sequences("--statistics-tokens", flags.statistics_tokens,
+                           flags.sequence_length);
+    if (!count.ok()) return count.status();
+    if (absl::Status s =
+            builder.Add(texts, search::DomainOrder(weights, *count),
+                        v1::TokenSetRef::STATISTICS, "--statistics-tokens");
         !s.ok()) {
       return s;
     }
@@ -336,9 +345,11 @@ absl::StatusOr<TokenData> BuildTokenData(const quant::Checkpoint& model,
           "the sequences from ",
           (*source)->next, " on, which is disjoint but not another domain"));
     }
-    const int64_t count = flags.held_out_tokens / flags.sequence_length;
+    auto count = Sequences("--held-out-tokens", flags.held_out_tokens,
+                           flags.sequence_length);
+    if (!count.ok()) return count.status();
     if (absl::Status s =
-            builder.Add({{*source, file.name}}, OneAfterTheOther({count}),
+            builder.Add({{*source, file.name}}, OneAfterTheOther({*count}),
                         v1::TokenSetRef::HELD_OUT, "--held-out-tokens");
         !s.ok()) {
       return s;

@@ -50,6 +50,35 @@ absl::StatusOr<search::Metric> FromProto(v1::Metric metric) {
   }
 }
 
+v1::DropScoreOptions::Score ToProto(search::ModelScore score) {
+  switch (score) {
+    case search::ModelScore::kCosine:
+      return v1::DropScoreOptions::COSINE;
+    case search::ModelScore::kMagnitude:
+      return v1::DropScoreOptions::MAGNITUDE;
+    case search::ModelScore::kWindows:
+      return v1::DropScoreOptions::WINDOWS;
+    default:
+      return v1::DropScoreOptions::SCORE_UNSPECIFIED;
+  }
+}
+
+absl::StatusOr<search::ModelScore> FromProto(
+    v1::DropScoreOptions::Score score) {
+  switch (score) {
+    case v1::DropScoreOptions::COSINE:
+      return search::ModelScore::kCosine;
+    case v1::DropScoreOptions::MAGNITUDE:
+      return search::ModelScore::kMagnitude;
+    case v1::DropScoreOptions::WINDOWS:
+      return search::ModelScore::kWindows;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("drop score ", static_cast<int>(score),
+                       " is unknown; use COSINE, MAGNITUDE or WINDOWS"));
+  }
+}
+
 template <typename Message, typename Options>
 absl::Status ReadSampled(const Message& message, Options* options) {
   options->samples = message.samples();
@@ -318,6 +347,10 @@ v1::StrategySpec ToProto(const search::StrategyOptions& options) {
           out->set_mutation_rate(o.mutation_rate);
           out->set_samples(o.samples);
           out->set_fitness(ToProto(o.fitness));
+        } else if constexpr (std::is_same_v<T, search::OwlOptions>) {
+          message.mutable_owl()->set_lambda(o.lambda);
+        } else if constexpr (std::is_same_v<T, search::DropScoreOptions>) {
+          message.mutable_drop_score()->set_score(ToProto(o.score));
         } else {
           static_assert(std::is_same_v<T, search::FixedOptions>);
           v1::FixedOptions* out = message.mutable_fixed();
@@ -435,6 +468,14 @@ absl::StatusOr<search::StrategyOptions> FromProto(
       o.mutation_rate = in.mutation_rate();
       if (absl::Status s = ReadSampled(in, &o); !s.ok()) return s;
       return o;
+    }
+    case v1::StrategySpec::kOwl:
+      return search::OwlOptions{message.owl().lambda()};
+    case v1::StrategySpec::kDropScore: {
+      absl::StatusOr<search::ModelScore> score =
+          FromProto(message.drop_score().score());
+      if (!score.ok()) return score.status();
+      return search::DropScoreOptions{*score};
     }
     case v1::StrategySpec::OPTIONS_NOT_SET:
       break;
@@ -635,6 +676,12 @@ absl::Status Validate(const v1::JobSpec& spec) {
     for (const search::Unit& unit : space->units) {
       input.layer_errors.emplace_back(unit.menu.size(), 0.0);
     }
+  }
+  input.scores = search::EmptyScores(*space, *options);
+  if (!input.scores.empty() && statistics == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("strategy ", search::StrategyName(*options),
+                     " needs a STATISTICS set, and data has none"));
   }
   input.space = *std::move(space);
   auto strategy = search::MakeStrategy(std::move(input), *options);

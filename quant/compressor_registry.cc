@@ -3,6 +3,7 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "quant/admm.h"
 #include "quant/compressor.h"
 #include "quant/gptq.h"
 #include "quant/magnitude.h"
@@ -21,6 +22,7 @@ struct Entry {
 const auto& Entries() {
   // Never destroyed, so that threads may outlive main().
   static const std::array kEntries = {
+      Entry{"admm", new AdmmCompressor},
       Entry{"gptq", new GptqCompressor},
       Entry{"magnitude", new MagnitudeCompressor},
       Entry{"rtn", new RtnCompressor},

@@ -129,6 +129,25 @@ Matrix InvertLower(const Matrix& lower) {
   return inverse;
 }
 
+// Fills in damping and v for the order in `factor`; false if the matrix is not
+// positive definite.
+bool FactorWith(const Gram& gram, double damping, GramFactor* factor) {
+  const int64_t n = gram.n;
+  Matrix h = ReversedGram(gram, factor->order, factor->mean, damping);
+  if (!CholeskyInPlace(&h)) return false;
+  const Matrix inverse = InvertLower(h);
+  if (!inverse.allFinite()) return false;
+  factor->damping = damping;
+  factor->v.assign(n * n, 0.0f);
+  tbb::parallel_for(int64_t{0}, n, [&](int64_t r) {
+    // Row r of V is column n-1-r of L^-1 read backwards.
+    for (int64_t c = 0; c <= r; ++c) {
+      factor->v[r * n + c] = static_cast<float>(inverse(n - 1 - c, n - 1 - r));
+    }
+  });
+  return true;
+}
+
 }  // namespace
 
 std::vector<bool> DeadInputs(const Gram& gram) {
@@ -155,26 +174,24 @@ absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, bool by_diagonal) {
   factor.n = gram.n;
   factor.order = OrderOf(gram, by_diagonal);
   factor.mean = MeanOfLiveDiagonal(gram);
-  const int64_t n = gram.n;
   for (double damping = kFirstDamping; damping <= kMaxDamping * 1.001;
        damping *= 10) {
-    Matrix h = ReversedGram(gram, factor.order, factor.mean, damping);
-    if (!CholeskyInPlace(&h)) continue;
-    const Matrix inverse = InvertLower(h);
-    if (!inverse.allFinite()) continue;
-    factor.damping = damping;
-    factor.v.assign(n * n, 0.0f);
-    tbb::parallel_for(int64_t{0}, n, [&](int64_t r) {
-      // Row r of V is column n-1-r of L^-1 read backwards.
-      for (int64_t c = 0; c <= r; ++c) {
-        factor.v[r * n + c] = static_cast<float>(inverse(n - 1 - c, n - 1 - r));
-      }
-    });
-    return factor;
+    if (FactorWith(gram, damping, &factor)) return factor;
   }
   return absl::InvalidArgumentError(
       absl::StrCat("the Gram matrix is not positive definite, even with ",
                    100 * kMaxDamping, " % of its mean diagonal added"));
+}
+
+absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, double damping) {
+  GramFactor factor;
+  factor.n = gram.n;
+  factor.order = OrderOf(gram, /*by_diagonal=*/false);
+  factor.mean = MeanOfLiveDiagonal(gram);
+  if (FactorWith(gram, damping, &factor)) return factor;
+  return absl::InvalidArgumentError(
+      absl::StrCat("the Gram matrix is not positive definite, even with ",
+                   100 * damping, " % of its mean diagonal added"));
 }
 
 }  // namespace evopress::quant

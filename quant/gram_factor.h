@@ -44,6 +44,10 @@ bool IsZero(const Gram& gram);
 // not depend on the number of threads. REQUIRES: finite values, !IsZero.
 absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, bool by_diagonal);
 
+// The same with this damping, inputs in their own order. InvalidArgument if the
+// matrix is not positive definite.
+absl::StatusOr<GramFactor> FactorInverse(const Gram& gram, double damping);
+
 // H = I: no column learns from another.
 Gram Identity(int64_t n);
 

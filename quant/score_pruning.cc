@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "quant/pruned_layer.h"
 #include "quant/smallest.h"
 
 namespace evopress::quant {
@@ -54,8 +53,10 @@ void DropInRows(const std::vector<float>& factors, int64_t group,
   }
 }
 
-void Drop(const std::vector<float>& factors, Comparison comparison,
-          PrunedLayer& pruned) {
+}  // namespace
+
+void DropByScore(const std::vector<float>& factors, Comparison comparison,
+                 PrunedLayer& pruned) {
   const Sparsity& sparsity = pruned.level().sparsity;
   const WeightShape& shape = pruned.shape();
   const bool pattern = sparsity.kind == Sparsity::Kind::kPattern;
@@ -78,14 +79,12 @@ void Drop(const std::vector<float>& factors, Comparison comparison,
   });
 }
 
-}  // namespace
-
 absl::StatusOr<std::vector<CompressedLayer>> PruneByScore(
     const LayerContext& layer, absl::Span<const search::LevelName> levels,
     const std::vector<float>& factors, Comparison comparison) {
   const std::vector<float> importance = InputPowers(layer);
   return CompressPruned(layer, levels, [&](size_t, PrunedLayer& pruned) {
-    Drop(factors, comparison, pruned);
+    DropByScore(factors, comparison, pruned);
     tbb::parallel_for(int64_t{0}, pruned.panels(), [&](int64_t panel) {
       pruned.RoundPanel(panel, importance.data());
     });

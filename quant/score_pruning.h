@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "quant/compressor.h"
+#include "quant/pruned_layer.h"
 
 namespace evopress::quant {
 
@@ -23,6 +24,11 @@ enum class Comparison {
 absl::StatusOr<std::vector<CompressedLayer>> PruneByScore(
     const LayerContext& layer, absl::Span<const search::LevelName> levels,
     const std::vector<float>& factors, Comparison comparison);
+
+// Marks as pruned what PruneByScore prunes, and rounds nothing.
+// REQUIRES: all weights of `pruned` are kept and as they were.
+void DropByScore(const std::vector<float>& factors, Comparison comparison,
+                 PrunedLayer& pruned);
 
 }  // namespace evopress::quant
 

@@ -10,6 +10,13 @@
 
 namespace evopress::quant {
 
+std::vector<float> InputNorms(const LayerContext& layer) {
+  std::vector<float> norms = InputPowers(layer);
+  // A sum of squares below zero is rounding's work.
+  for (float& norm : norms) norm = std::sqrt(std::max(norm, 0.0f));
+  return norms;
+}
+
 absl::StatusOr<std::vector<CompressedLayer>> WandaCompressor::Compress(
     const LayerContext& layer, absl::Span<const search::LevelName> levels) const
     try {
@@ -20,10 +27,7 @@ absl::StatusOr<std::vector<CompressedLayer>> WandaCompressor::Compress(
                      ": wanda needs the Gram of the layer's inputs; collect "
                      "statistics first"));
   }
-  std::vector<float> norms = InputPowers(layer);
-  // A sum of squares below zero is rounding's work.
-  for (float& norm : norms) norm = std::sqrt(std::max(norm, 0.0f));
-  return PruneByScore(layer, levels, norms, Comparison::kRow);
+  return PruneByScore(layer, levels, InputNorms(layer), Comparison::kRow);
 } catch (const std::exception& e) {
   return absl::ResourceExhaustedError(
       absl::StrCat("layer ", layer.name, ": wanda: ", e.what()));

@@ -13,6 +13,9 @@
 
 namespace evopress::quant {
 
+// The norm of each input, by column; 1 where a Gram of zeros says nothing.
+std::vector<float> InputNorms(const LayerContext& layer);
+
 // Thread-safe. Runs on the current TBB arena. Rows share the level's zeros
 // evenly, to within one weight.
 class WandaCompressor : public Compressor {

@@ -18,7 +18,6 @@
 #include "search/inheritance.h"
 #include "search/knapsack.h"
 #include "search/measured.h"
-#include "search/merging.h"
 #include "search/module_surrogate.h"
 #include "search/probes.h"
 #include "search/proposals.h"
@@ -105,8 +104,6 @@ class Guided : public StepwiseStrategy {
         return BeginRace();
       case GuidedPhase::kRace:
         return EndRung();
-      case GuidedPhase::kMerger:
-        return EndRace();
       case GuidedPhase::kDecision:
         return Decide();
     }
@@ -343,36 +340,10 @@ class Guided : public StepwiseStrategy {
       ++at_.rung;
       return AskRung();
     }
-    return AskMerger(gains);
-  }
-
-  // All that is better than the incumbent in one, measured as they were.
-  absl::StatusOr<Step> AskMerger(const std::vector<double>& gains) {
-    at_.phase = GuidedPhase::kMerger;
-    std::vector<Assignment> winners;
-    for (size_t i : Ranking(gains)) {
-      if (gains[i] < 0) winners.push_back(at_.contestants[i]);
-    }
-    if (winners.size() > 1) {
-      const Assignment center = Filled(incumbent_->assignment);
-      auto merger = Merge(space(), center, winners, *Learn(center)->Expected());
-      if (merger.ok() &&
-          std::find(at_.contestants.begin(), at_.contestants.end(), *merger) ==
-              at_.contestants.end()) {
-        at_.pairs.races.emplace_back(*merger, incumbent_->assignment);
-        at_.contestants.push_back(*std::move(merger));
-      }
-    }
-    return Ask(absl::StrCat("race ", at_.race, ", winners merged"),
-               at_.contestants, samples_.Of(at_.race));
-  }
-
-  absl::StatusOr<Step> EndRace() {
-    const std::vector<int32_t> samples = samples_.Of(at_.race);
-    const Assignment& incumbent = incumbent_->assignment;
-    const Assignment best = BestOf(at_.contestants, samples);
-    if (at_.measured.Contest(best, incumbent, samples).mean < 0) {
-      SetIncumbent(best, at_.measured.Mean(best, samples));
+    const size_t best = Ranking(gains).front();
+    if (gains[best] < 0) {
+      const Assignment& found = at_.contestants[best];
+      SetIncumbent(found, at_.measured.Mean(found, samples));
       at_.misses = 0;
     } else {
       incumbent_->fitness = at_.measured.Mean(incumbent, samples);

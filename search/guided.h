@@ -17,8 +17,7 @@
 //             incumbent, module_surrogate.h) and of draws from it, near the
 //             incumbent (trust_region.h); nested sets of samples, fresh in
 //             every race, drop most of them early; the last set decides between
-//             what is left, the merger of all that is better there, and the
-//             incumbent
+//             what is left and the incumbent
 //   decision  the incumbent against all anchors on samples that nothing before
 //             has seen; an anchor wins unless the incumbent is significantly
 //             better

@@ -57,7 +57,7 @@ size_t GoOn(size_t contestants) {
 
 int64_t SamplesOfRace(const SearchSpace& space, const GuidedOptions& options) {
   size_t contestants = static_cast<size_t>(options.candidates);
-  int64_t asked = 2 * int64_t{options.samples.back()} +  // incumbent, merger
+  int64_t asked = int64_t{options.samples.back()} +  // the incumbent's
                   CountModules(space) * options.samples.front();
   int64_t before = 0;
   for (int32_t samples : options.samples) {

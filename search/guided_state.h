@@ -27,7 +27,6 @@ enum class GuidedPhase {
   kTypes,
   kModules,
   kRace,
-  kMerger,
   kDecision
 };
 

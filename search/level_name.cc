@@ -81,7 +81,8 @@ bool IsQuantizer(const std::string& method) {
 }
 
 bool IsPruner(const std::string& method) {
-  return method == "sparsegpt" || method == "wanda" || method == "magnitude";
+  return method == "sparsegpt" || method == "wanda" || method == "magnitude" ||
+         method == "admm";
 }
 
 // "2:4" is one sparsity in two words.
@@ -172,7 +173,7 @@ absl::StatusOr<std::vector<LevelName>> ParseEntry(
   if (!pruner && !IsQuantizer(level.method)) {
     return Bad(level.method, text,
                "methods are keep, drop, rtn, gptq, sparsegpt, wanda, "
-               "magnitude");
+               "magnitude, admm");
   }
   std::vector<Sparsity> sparsities(1);
   if (pruner) {

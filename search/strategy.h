@@ -157,6 +157,16 @@ class Strategy {
   virtual absl::StatusOr<Step> Restore(const std::string& snapshot) = 0;
 };
 
+// What the uncompressed model's activations say about a unit. A window is a
+// run of blocks.
+enum class ModelScore {
+  kNone,
+  kOutliers,   // of the layers' blocks: share of |w| ||x|| far above the mean
+  kCosine,     // of modules: 1 - cosine of the hidden states before and after
+  kMagnitude,  // of modules: norm of what they add, as a share of the outcome's
+  kWindows,    // of windows: angle between the states before and after, / pi
+};
+
 // What a strategy may know about the job beside the space.
 struct StrategyInput {
   SearchSpace space;
@@ -178,6 +188,11 @@ struct StrategyInput {
   // Measured before, of this space under any budgets and on these samples.
   // Strategies may learn from it, and ask for less.
   Archive archive = {};
+  // scores[u]: what NeededScore() of the strategy's options is for unit u. One
+  // number; of kWindows one for each length 1, 2 … of the windows that begin
+  // with module u, as far as there are modules. 0 where it says nothing about
+  // the unit. Empty unless known; strategies that need it say so.
+  std::vector<std::vector<double>> scores = {};
 };
 
 }  // namespace evopress::search

@@ -10,10 +10,12 @@
 #include "search/brute_force.h"
 #include "search/digest.h"
 #include "search/dp.h"
+#include "search/drop_score.h"
 #include "search/evopress.h"
 #include "search/fixed.h"
 #include "search/greedy.h"
 #include "search/guided.h"
+#include "search/owl.h"
 #include "search/pareto.h"
 #include "search/policy_gradient.h"
 #include "search/random_search.h"
@@ -32,9 +34,10 @@ struct Identity {
 
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
-    {"evopress", 2},    {"uniform", 1},         {"random", 1},   {"greedy", 1},
-    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},    {"guided", 4},
-    {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}};
+    {"evopress", 2},    {"uniform", 1},         {"random", 1},    {"greedy", 1},
+    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},     {"guided", 3},
+    {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}, {"owl", 1},
+    {"drop-score", 1}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);
 
 template <typename Options>
@@ -108,6 +111,13 @@ void Write(CanonicalWriter& out, const SubnetGaOptions& options) {
   out.Int(options.samples);
 }
 
+void Write(CanonicalWriter& out, const OwlOptions& options) {
+  out.Double(options.lambda);
+}
+void Write(CanonicalWriter& out, const DropScoreOptions& options) {
+  out.Int(static_cast<int64_t>(options.score));
+}
+
 std::string JobHash(const StrategyInput& input,
                     const StrategyOptions& options) {
   CanonicalWriter out("evopress.strategy.2");
@@ -127,6 +137,10 @@ std::string JobHash(const StrategyInput& input,
       out.Double(domain.weight);
     }
     out.Int(static_cast<int64_t>(input.domain_fitness));
+  }
+  for (const std::vector<double>& scores : input.scores) {
+    out.Word(scores.size());
+    for (double score : scores) out.Double(score);
   }
   out.Text(StrategyName(options));
   out.Int(StrategyVersion(options));
@@ -207,6 +221,32 @@ absl::Status CheckArchive(const StrategyInput& input) {
   return absl::OkStatus();
 }
 
+absl::Status CheckScores(const StrategyInput& input, const std::string& name) {
+  const auto& units = input.space.units;
+  if (input.scores.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "\"", name,
+        "\" needs scores of the model's activations, unknown here"));
+  }
+  if (input.scores.size() != units.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("scores of ", input.scores.size(),
+                     " units given; the space has ", units.size()));
+  }
+  for (size_t u = 0; u < units.size(); ++u) {
+    bool valid = !input.scores[u].empty();
+    for (double score : input.scores[u]) {
+      valid = valid && std::isfinite(score) && score >= 0;
+    }
+    if (!valid) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("scores of unit \"", units[u].name,
+                       "\" must be finite and not negative"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckInput(const StrategyInput& input,
                         const StrategyOptions& options) {
   const absl::Status space = Validate(input.space);
@@ -236,6 +276,9 @@ absl::Status CheckInput(const StrategyInput& input,
     return absl::InvalidArgumentError(
         absl::StrCat("\"", name, "\" needs a budget"));
   }
+  if (NeededScore(options) != ModelScore::kNone) {
+    if (absl::Status s = CheckScores(input, name); !s.ok()) return s;
+  }
   if (!NeedsLayerErrors(options) && input.layer_errors.empty()) {
     return absl::OkStatus();
   }
@@ -260,6 +303,27 @@ bool NeedsLayerErrors(const StrategyOptions& options) {
   return std::holds_alternative<DpOptions>(options) ||
          std::holds_alternative<WeightedDpOptions>(options) ||
          std::holds_alternative<GuidedOptions>(options);
+}
+
+ModelScore NeededScore(const StrategyOptions& options) {
+  if (std::holds_alternative<OwlOptions>(options)) return ModelScore::kOutliers;
+  const auto* drop = std::get_if<DropScoreOptions>(&options);
+  return drop == nullptr ? ModelScore::kNone : drop->score;
+}
+
+std::vector<std::vector<double>> EmptyScores(const SearchSpace& space,
+                                             const StrategyOptions& options) {
+  const ModelScore needed = NeededScore(options);
+  if (needed == ModelScore::kNone) return {};
+  std::vector<std::vector<double>> scores(space.units.size(), {0.0});
+  if (needed == ModelScore::kWindows) {
+    const std::vector<std::vector<size_t>> members = MembersOfModules(space);
+    size_t modules = 0;
+    for (size_t u = space.units.size(); u-- > 0;) {
+      if (!members[u].empty()) scores[u].assign(++modules, 0.0);
+    }
+  }
+  return scores;
 }
 
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(

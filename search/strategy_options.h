@@ -119,13 +119,25 @@ struct FixedOptions {
   Metric fitness = Metric::kKl;
 };
 
+// Sparsity by outliers: owl.h (arXiv 2310.05175). Measures nothing.
+struct OwlOptions {
+  double lambda = 0.08;
+};
+
+// Drops the modules of the least score: drop_score.h. Measures nothing.
+struct DropScoreOptions {
+  ModelScore score = ModelScore::kCosine;  // kMagnitude, kWindows
+};
+
 using StrategyOptions =
     std::variant<EvoPressOptions, UniformOptions, RandomOptions, GreedyOptions,
                  DpOptions, WeightedDpOptions, FixedOptions, GuidedOptions,
-                 BruteForceOptions, PolicyGradientOptions, SubnetGaOptions>;
+                 BruteForceOptions, PolicyGradientOptions, SubnetGaOptions,
+                 OwlOptions, DropScoreOptions>;
 
 // "evopress", "uniform", "random", "greedy", "dp", "weighted-dp", "fixed",
-// "guided", "brute-force", "policy-gradient", "subnet-ga".
+// "guided", "brute-force", "policy-gradient", "subnet-ga", "owl",
+// "drop-score".
 std::string StrategyName(const StrategyOptions& options);
 
 // Raised with every change that lets a strategy ask or return something else
@@ -135,6 +147,14 @@ int StrategyVersion(const StrategyOptions& options);
 
 // True if the strategy needs StrategyInput::layer_errors.
 bool NeedsLayerErrors(const StrategyOptions& options);
+
+// What StrategyInput::scores must hold for the strategy, or kNone.
+ModelScore NeededScore(const StrategyOptions& options);
+
+// Scores of the right shape that say nothing, for checks and rehearsals. Empty
+// if the strategy needs none.
+std::vector<std::vector<double>> EmptyScores(const SearchSpace& space,
+                                             const StrategyOptions& options);
 
 // InvalidArgument naming value and limit, e.g. "survivors[2]=9 exceeds
 // offspring=8; lower it or raise offspring".

@@ -10,6 +10,7 @@
 #include "search/strategy_options.h"
 #include "server/earlier_rounds.h"
 #include "server/level_build.h"
+#include "server/model_scores.h"
 #include "server/standing.h"
 
 namespace evopress::server {
@@ -213,7 +214,32 @@ bool JobRunner::BlobsPresent(const v1::LevelTable& table) const {
   return true;
 }
 
+// What the strategy must know of the uncompressed model: from the journal, or
+// by a task.
+absl::Status JobRunner::FindScores() {
+  auto options = proto::FromProto(spec_.strategy());
+  if (!options.ok()) return options.status();
+  const search::ModelScore needed = search::NeededScore(*options);
+  if (needed == search::ModelScore::kNone) return absl::OkStatus();
+  auto stored = journal_.FindBuild(ProfileKey(spec_, record_.numeric_class));
+  if (!stored.ok()) return stored.status();
+  v1::ModelProfile profile;
+  if (stored->has_value() && profile.ParseFromString(**stored)) {
+    auto scores = UnitScores(space_, profile, needed);
+    if (!scores.ok()) return scores.status();
+    scores_ = *std::move(scores);
+    return absl::OkStatus();
+  }
+  v1::Task task;
+  task.set_job(record_.id);
+  task.set_numeric_class(record_.numeric_class);
+  *task.mutable_build() = PlanProfile(spec_);
+  Emit(std::move(task));
+  return absl::OkStatus();
+}
+
 absl::Status JobRunner::Build(absl::Time) {
+  if (absl::Status s = FindScores(); !s.ok()) return s;
   KnownBlobs known;
   for (const BlobName& name : BlobsOf(spec_)) {
     auto stored =
@@ -233,7 +259,7 @@ absl::Status JobRunner::Build(absl::Time) {
     *task.mutable_build() = work;
     Emit(std::move(task));
   }
-  planned_tasks_ = static_cast<int64_t>(tasks.size());
+  planned_tasks_ = static_cast<int64_t>(pending_.size());
   if (!pending_.empty()) return absl::OkStatus();
 
   auto table = AssembleLevelTable(spec_.space(), known);
@@ -276,6 +302,7 @@ absl::Status JobRunner::StartSearch() {
   }
   outcome_.set_start_tokens(start_samples * input.sample_tokens);
   input.archive = *std::move(archive);
+  input.scores = scores_;
   auto strategy = search::MakeStrategy(std::move(input), *options);
   if (!strategy.ok()) return strategy.status();
   strategy_ = *std::move(strategy);
@@ -723,6 +750,10 @@ absl::Status JobRunner::CheckResult(const v1::Task& task,
 void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
                        bool replace, JournalBatch& batch) {
   if (task.has_build()) {
+    if (task.build().step() == kProfileStep) {
+      batch.builds.push_back({ProfileKey(spec_, task.numeric_class()),
+                              result.build().profile().SerializeAsString()});
+    }
     for (const auto& [name, blob] : BlobsOf(result.build())) {
       batch.builds.push_back({BlobKey(spec_, task.numeric_class(), name),
                               blob.SerializeAsString()});
@@ -760,6 +791,9 @@ void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
 void JobRunner::Reopen(const v1::Task& task, JournalBatch& batch) {
   pending_.insert(task.id());
   if (task.has_build()) {
+    if (task.build().step() == kProfileStep) {
+      batch.forget_builds.push_back(ProfileKey(spec_, task.numeric_class()));
+    }
     for (const v1::LevelTable::Unit& unit : task.build().units().units()) {
       for (const v1::LevelTable::Level& level : unit.levels()) {
         for (const std::string& layer : unit.layers()) {

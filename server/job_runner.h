@@ -106,6 +106,7 @@ class JobRunner {
   JobRunner(const JobRecord& record, v1::JobSpec spec, Journal& journal,
             ArtifactStore& artifacts);
 
+  absl::Status FindScores();
   absl::Status Build(absl::Time now);
   absl::Status UseLevelTable(const v1::LevelTable& table);
   bool BlobsPresent(const v1::LevelTable& table) const;
@@ -149,6 +150,7 @@ class JobRunner {
   search::SearchSpace space_;
   std::optional<MeasurementKeys> keys_;
   std::vector<std::vector<double>> layer_errors_;
+  std::vector<std::vector<double>> scores_;  // empty: the strategy needs none
 
   std::unique_ptr<search::Strategy> strategy_;
   std::optional<search::History> history_;

@@ -11,6 +11,7 @@
 #include "search/digest.h"
 #include "search/level_name.h"
 #include "search/space.h"
+#include "server/model_scores.h"
 
 namespace evopress::server {
 namespace {
@@ -37,13 +38,6 @@ int BlockOf(const std::string& name) {
   return block;
 }
 
-const v1::TokenSetRef* StatisticsOf(const v1::JobSpec& spec) {
-  for (const v1::TokenSetRef& set : spec.data()) {
-    if (set.role() == v1::TokenSetRef::STATISTICS) return &set;
-  }
-  return nullptr;
-}
-
 // How many units lie in the modules that `module` stands for.
 int UnitsIn(const v1::LevelTable& table, const v1::LevelTable::Unit& module) {
   int count = 0;
@@ -58,6 +52,24 @@ int UnitsIn(const v1::LevelTable& table, const v1::LevelTable::Unit& module) {
 }
 
 }  // namespace
+
+const v1::TokenSetRef* StatisticsOf(const v1::JobSpec& spec) {
+  for (const v1::TokenSetRef& set : spec.data()) {
+    if (set.role() == v1::TokenSetRef::STATISTICS) return &set;
+  }
+  return nullptr;
+}
+
+v1::BuildTask BareBuild(const v1::JobSpec& spec) {
+  v1::BuildTask task;
+  *task.mutable_model() = spec.model();
+  task.mutable_model()->clear_display_name();
+  if (const v1::TokenSetRef* statistics = StatisticsOf(spec)) {
+    *task.mutable_statistics() = *statistics;
+    task.mutable_statistics()->clear_domain();
+  }
+  return task;
+}
 
 std::vector<BlobName> BlobsOf(const v1::JobSpec& spec) {
   std::vector<BlobName> names;
@@ -119,21 +131,13 @@ std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
       blocks[BlockOf(unit.name())].push_back(std::move(missing));
     }
   }
-  const v1::TokenSetRef* const statistics = StatisticsOf(spec);
   std::vector<v1::BuildTask> tasks;
   int64_t weights = 0;
   for (auto& [block, units] : blocks) {
     if (tasks.empty() || weights >= kWeightsPerBuildTask) {
-      v1::BuildTask& task = tasks.emplace_back();
+      tasks.push_back(BareBuild(spec));
+      tasks.back().set_step(kStep);
       weights = 0;
-      task.set_step(kStep);
-      *task.mutable_model() = spec.model();
-      // The name is for people and would make equal work look different.
-      task.mutable_model()->clear_display_name();
-      if (statistics != nullptr) {
-        *task.mutable_statistics() = *statistics;
-        task.mutable_statistics()->clear_domain();
-      }
     }
     for (Missing& missing : units) {
       *tasks.back().mutable_units()->add_units() = std::move(missing.work);
@@ -145,6 +149,7 @@ std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
 
 absl::Status CheckBuildResult(const v1::BuildTask& task,
                               const v1::BuildResult& result) {
+  if (task.step() == kProfileStep) return CheckProfile(result.profile());
   v1::LevelTable bare = result.units();
   for (v1::LevelTable::Unit& unit : *bare.mutable_units()) {
     for (v1::LevelTable::Level& level : *unit.mutable_levels()) {

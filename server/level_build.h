@@ -34,6 +34,13 @@ using KnownBlobs = std::map<BlobName, v1::LevelTable::Blob>;
 // All blobs that the space of `spec` needs, each once.
 std::vector<BlobName> BlobsOf(const v1::JobSpec& spec);
 
+// The set that statistics are made from, or null.
+const v1::TokenSetRef* StatisticsOf(const v1::JobSpec& spec);
+
+// A build on the job's model and statistics set, without a step and without
+// names that are for people and would make equal work look different.
+v1::BuildTask BareBuild(const v1::JobSpec& spec);
+
 // Names the same blob in every job, whatever its menu: the hash of model,
 // statistics set, numeric class, layer and level.
 std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
@@ -45,7 +52,8 @@ std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
 std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
                                       const KnownBlobs& known);
 
-// InvalidArgument unless `result` is `task` with every blob filled in.
+// InvalidArgument unless `result` is `task` with every blob, or the profile,
+// filled in.
 absl::Status CheckBuildResult(const v1::BuildTask& task,
                               const v1::BuildResult& result);
 

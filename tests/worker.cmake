@@ -14,6 +14,7 @@ target_link_libraries(engine_bench PRIVATE evopress_worker_engine)
 add_executable(matmul_limit ${CMAKE_CURRENT_SOURCE_DIR}/bench/matmul_limit.cc)
 target_link_libraries(matmul_limit PRIVATE evopress_worker_engine DNNL::dnnl OpenMP::OpenMP_CXX)
 evopress_test(worker/evaluator_protocol_test evopress_worker_engine)
+evopress_test(worker/model_profile_test evopress_worker)
 evopress_test(worker/engine_ops_test evopress_worker_engine)
 # The same promises hold in the float32 class of processors without bf16.
 foreach(name engine_golden_test evaluator_test engine_ops_test)

@@ -39,6 +39,11 @@ class Engine {
       const std::vector<std::vector<int32_t>>& samples,
       const std::vector<std::string>& layers, const Progress& progress);
 
+  // As Evaluator::Profile.
+  absl::StatusOr<ModelProfile> Profile(
+      const std::vector<std::vector<int32_t>>& samples,
+      const Progress& progress);
+
   // Thread time spent so far on unpacking levels and laying them out.
   double prepare_seconds() const { return weights_.prepare_seconds(); }
 

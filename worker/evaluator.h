@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "search/strategy.h"
+#include "worker/model_profile.h"
 
 namespace evopress::worker {
 
@@ -32,7 +33,8 @@ struct EvaluatorOptions {
 // different numeric classes are never mixed.
 struct EvaluatorInfo {
   std::string numeric_class;  // e.g. "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3"
-  std::vector<std::string> capabilities;  // "evaluate", "capture", "drop"
+  std::vector<std::string> capabilities;  // "evaluate", "capture", "drop",
+                                          // "profile"
   std::string model_type;                 // as in config.json
   std::vector<std::string> layers;        // linear layers that levels apply to
   int64_t vocab_size = 0;
@@ -84,6 +86,12 @@ class Evaluator {
 
   virtual absl::Status Capture(const CaptureRequest& request,
                                const Progress& progress) = 0;
+
+  // The profile of the uncompressed model on `samples`; the same bits with any
+  // number of threads.
+  virtual absl::StatusOr<ModelProfile> Profile(
+      const std::vector<std::vector<int32_t>>& samples,
+      const Progress& progress) = 0;
 };
 
 // Opens the model at `path` (GGUF file or Hugging Face directory) on the cpu

@@ -254,6 +254,16 @@ class EvaluatorProcess : public Evaluator {
         .status();
   }
 
+  absl::StatusOr<ModelProfile> Profile(
+      const std::vector<std::vector<int32_t>>& samples,
+      const Progress& progress) override {
+    if (absl::Status s = EnsureRunning(); !s.ok()) return s;
+    auto reply =
+        Exchange(kProfile, EncodeProfile(samples), kProfiled, progress);
+    if (!reply.ok()) return reply.status();
+    return DecodeProfiled(*reply);
+  }
+
  private:
   // Sends a request and waits for its answer. A child that broke off or broke
   // the protocol is done with.

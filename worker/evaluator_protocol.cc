@@ -22,6 +22,22 @@ std::vector<std::vector<int32_t>> GetSamples(WireReader& in) {
   return samples;
 }
 
+constexpr size_t kFlowBytes = 24;
+
+void PutFlow(const Flow& flow, WireWriter& out) {
+  out.F64(flow.cosine);
+  out.F64(flow.angle);
+  out.F64(flow.magnitude);
+}
+
+Flow GetFlow(WireReader& in) {
+  Flow flow;
+  flow.cosine = in.F64();
+  flow.angle = in.F64();
+  flow.magnitude = in.F64();
+  return flow;
+}
+
 // The value, if all bytes were read and none was missing.
 template <typename T>
 absl::StatusOr<T> Finish(WireReader& in, T value) {
@@ -169,6 +185,79 @@ absl::StatusOr<CaptureRequest> DecodeCapture(absl::string_view bytes) {
   request.layers = in.Texts();
   request.output_path = in.Text();
   return Finish(in, std::move(request));
+}
+
+std::string EncodeProfile(const std::vector<std::vector<int32_t>>& samples) {
+  WireWriter out;
+  PutSamples(samples, out);
+  return out.Take();
+}
+
+absl::StatusOr<std::vector<std::vector<int32_t>>> DecodeProfile(
+    absl::string_view bytes) {
+  WireReader in(bytes);
+  auto samples = GetSamples(in);
+  return Finish(in, std::move(samples));
+}
+
+std::string EncodeProfiled(const ModelProfile& profile) {
+  WireWriter out;
+  out.I64(profile.tokens);
+  out.Count(profile.blocks.size());
+  for (const BlockProfile& block : profile.blocks) {
+    out.Count(block.layers.size());
+    for (const BlockProfile::Layer& layer : block.layers) {
+      out.Text(layer.name);
+      out.U32(static_cast<uint32_t>(layer.site));
+    }
+    out.Count(block.modules.size());
+    for (const BlockProfile::Module& module : block.modules) {
+      out.Text(module.name);
+      PutFlow(module.flow, out);
+    }
+    out.Count(block.input_powers.size());
+    for (const std::vector<double>& powers : block.input_powers) {
+      out.Count(powers.size());
+      for (const double power : powers) out.F64(power);
+    }
+    out.Count(block.windows.size());
+    for (const Flow& flow : block.windows) PutFlow(flow, out);
+  }
+  return out.Take();
+}
+
+absl::StatusOr<ModelProfile> DecodeProfiled(absl::string_view bytes) {
+  WireReader in(bytes);
+  ModelProfile profile;
+  profile.tokens = in.I64();
+  profile.blocks.resize(in.Count(16));
+  for (BlockProfile& block : profile.blocks) {
+    block.layers.resize(in.Count(8));
+    for (BlockProfile::Layer& layer : block.layers) {
+      layer.name = in.Text();
+      layer.site = static_cast<int>(in.U32());
+    }
+    block.modules.resize(in.Count(4 + kFlowBytes));
+    for (BlockProfile::Module& module : block.modules) {
+      module.name = in.Text();
+      module.flow = GetFlow(in);
+    }
+    block.input_powers.resize(in.Count(4));
+    for (std::vector<double>& powers : block.input_powers) {
+      powers.resize(in.Count(8));
+      for (double& power : powers) power = in.F64();
+    }
+    for (const BlockProfile::Layer& layer : block.layers) {
+      if (layer.site < 0 ||
+          layer.site >= static_cast<int>(block.input_powers.size())) {
+        return absl::DataLossError(
+            absl::StrCat("layer ", layer.name, " has no site of its block"));
+      }
+    }
+    block.windows.resize(in.Count(kFlowBytes));
+    for (Flow& flow : block.windows) flow = GetFlow(in);
+  }
+  return Finish(in, std::move(profile));
 }
 
 std::string EncodeProgress(double share) {

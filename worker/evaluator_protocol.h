@@ -5,10 +5,11 @@
 //   parent                          child
 //   kOpen (version, model, options) ->
 //                                   <- kOpened (info) | kFailed
-//   kEvaluate | kCapture            ->
+//   kEvaluate | kCapture | kProfile ->
 //                                   <- kProgress (share) …
 //   kCancel, at any time            ->
-//                                   <- kEvaluated | kCaptured | kFailed
+//                                   <- kEvaluated | kCaptured | kProfiled
+//                                      | kFailed
 //
 // A child whose socket closes must exit. Frames: message_channel.h; values:
 // wire.h.
@@ -17,6 +18,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -40,6 +42,8 @@ enum EvaluatorMessage : uint32_t {
   kEvaluated = 7,
   kCaptured = 8,
   kFailed = 9,
+  kProfile = 10,
+  kProfiled = 11,
 };
 
 struct OpenRequest {
@@ -64,6 +68,14 @@ absl::StatusOr<EvaluateResponse> DecodeEvaluated(absl::string_view bytes);
 
 std::string EncodeCapture(const CaptureRequest& request);
 absl::StatusOr<CaptureRequest> DecodeCapture(absl::string_view bytes);
+
+// The samples of a kProfile.
+std::string EncodeProfile(const std::vector<std::vector<int32_t>>& samples);
+absl::StatusOr<std::vector<std::vector<int32_t>>> DecodeProfile(
+    absl::string_view bytes);
+
+std::string EncodeProfiled(const ModelProfile& profile);
+absl::StatusOr<ModelProfile> DecodeProfiled(absl::string_view bytes);
 
 std::string EncodeProgress(double share);
 absl::StatusOr<double> DecodeProgress(absl::string_view bytes);

@@ -70,6 +70,13 @@ absl::Status Answer(MessageChannel& channel, Evaluator& evaluator,
       if (!status.ok()) return SendFailure(channel, status);
       return channel.Send(kCaptured, "");
     }
+    case kProfile: {
+      const auto samples = DecodeProfile(message.payload);
+      if (!samples.ok()) return SendFailure(channel, samples.status());
+      const auto profile = evaluator.Profile(*samples, progress);
+      if (!profile.ok()) return SendFailure(channel, profile.status());
+      return channel.Send(kProfiled, EncodeProfiled(*profile));
+    }
     case kCancel:  // of a request that had ended already
       return absl::OkStatus();
     default:

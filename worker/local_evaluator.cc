@@ -21,7 +21,7 @@ class LocalEvaluator : public Evaluator {
         model_(std::move(model)),
         engine_(model_, *arena_, options) {
     info_.numeric_class = NumericClass(model_.arithmetic);
-    info_.capabilities = {"evaluate", "capture", "drop"};
+    info_.capabilities = {"evaluate", "capture", "drop", "profile"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
     for (const BlockSpec& block : model_.architecture.blocks) {
@@ -53,6 +53,16 @@ class LocalEvaluator : public Evaluator {
       return quant::WriteStatistics(*statistics, request.output_path);
     } catch (const std::bad_alloc&) {
       return absl::ResourceExhaustedError("out of memory capturing");
+    }
+  }
+
+  absl::StatusOr<ModelProfile> Profile(
+      const std::vector<std::vector<int32_t>>& samples,
+      const Progress& progress) override {
+    try {
+      return engine_.Profile(samples, progress);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("out of memory profiling");
     }
   }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "proto/conversions.h"
 #include "quant/checkpoint.h"
 #include "quant/gram.h"
+#include "worker/layer_outliers.h"
 #include "worker/level_builder.h"
 #include "worker/token_set.h"
 
@@ -19,6 +21,7 @@ namespace {
 
 constexpr uint16_t kKeepLevel = 0xFFFF;
 constexpr double kCaptureShare = 0.6;  // of a build's progress
+constexpr double kProfileShare = 0.9;  // the rest reads weights
 
 // A share of a larger progress: [from, to).
 Progress Within(const Progress& progress, double from, double to) {
@@ -113,12 +116,58 @@ absl::StatusOr<std::vector<std::vector<int32_t>>> TaskRunner::Samples(
   return samples;
 }
 
+absl::StatusOr<std::vector<std::vector<int32_t>>> TaskRunner::AllSamples(
+    const v1::TokenSetRef& set) {
+  std::vector<int32_t> all(set.sequences());
+  std::iota(all.begin(), all.end(), 0);
+  return Samples(set, all);
+}
+
+absl::StatusOr<v1::BuildResult> TaskRunner::Profile(const v1::BuildTask& task,
+                                                    const Progress& progress) {
+  if (absl::Status s = OpenModel(task.model()); !s.ok()) return s;
+  absl::StatusOr<std::vector<std::vector<int32_t>>> samples =
+      AllSamples(task.statistics());
+  if (!samples.ok()) return samples.status();
+  absl::StatusOr<ModelProfile> profile =
+      evaluator_->Profile(*samples, Within(progress, 0, kProfileShare));
+  if (!profile.ok()) return FromEvaluator(profile.status());
+  absl::StatusOr<std::unique_ptr<quant::Checkpoint>> model =
+      quant::Checkpoint::Open(model_path_);
+  if (!model.ok()) return model.status();
+  v1::BuildResult result;
+  const auto tokens =
+      static_cast<double>(std::max<int64_t>(1, profile->tokens));
+  const auto mean = [tokens](const Flow& flow, v1::ModelProfile::Flow& out) {
+    out.set_cosine(flow.cosine / tokens);
+    out.set_angle(flow.angle / tokens);
+    out.set_magnitude(flow.magnitude / tokens);
+  };
+  for (const BlockProfile& block : profile->blocks) {
+    v1::ModelProfile::Block& out = *result.mutable_profile()->add_blocks();
+    for (const BlockProfile::Layer& layer : block.layers) {
+      out.add_layers(layer.name);
+    }
+    absl::StatusOr<double> outliers = OutlierShare(**model, block);
+    if (!outliers.ok()) return outliers.status();
+    out.set_outlier_share(*outliers);
+    for (const BlockProfile::Module& module : block.modules) {
+      v1::ModelProfile::Module& named = *out.add_modules();
+      named.set_name(module.name);
+      mean(module.flow, *named.mutable_flow());
+    }
+    for (const Flow& flow : block.windows) mean(flow, *out.add_windows());
+  }
+  return result;
+}
+
 absl::StatusOr<v1::BuildResult> TaskRunner::Build(const v1::BuildTask& task,
                                                   const Progress& progress) {
+  if (task.step() == "profile") return Profile(task, progress);
   if (task.step() != "levels") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("build step \"", task.step(),
-                     "\" is unknown; this worker knows \"levels\""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "build step \"", task.step(),
+        "\" is unknown; this worker knows \"levels\" and \"profile\""));
   }
   absl::StatusOr<bool> needs_statistics = NeedsStatistics(task.units());
   if (!needs_statistics.ok()) return needs_statistics.status();
@@ -128,10 +177,8 @@ absl::StatusOr<v1::BuildResult> TaskRunner::Build(const v1::BuildTask& task,
   if (*needs_statistics) {
     captured = kCaptureShare;
     CaptureRequest request;
-    std::vector<int32_t> all(task.statistics().sequences());
-    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
     absl::StatusOr<std::vector<std::vector<int32_t>>> samples =
-        Samples(task.statistics(), all);
+        AllSamples(task.statistics());
     if (!samples.ok()) return samples.status();
     request.samples = *std::move(samples);
     for (const v1::LevelTable::Unit& unit : task.units().units()) {

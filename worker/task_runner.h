@@ -36,6 +36,10 @@ class TaskRunner {
       const v1::TokenSetRef& set, const std::vector<int32_t>& sequences);
   absl::StatusOr<v1::BuildResult> Build(const v1::BuildTask& task,
                                         const Progress& progress);
+  absl::StatusOr<v1::BuildResult> Profile(const v1::BuildTask& task,
+                                          const Progress& progress);
+  absl::StatusOr<std::vector<std::vector<int32_t>>> AllSamples(
+      const v1::TokenSetRef& set);
   absl::StatusOr<v1::EvaluateResult> Evaluate(const v1::EvaluateTask& task,
                                               const Progress& progress);
   // What each layer uses under `levels` (one index per unit of the table).

@@ -120,6 +120,8 @@ TEST_F(TokenDataTest, WhatIsShortOrAmbiguousIsNamed) {
   flags_.search_tokens = 1000 * kLength;
   EXPECT_THAT(Refused(), HasSubstr("a.txt"));
   EXPECT_THAT(Refused(), HasSubstr("--search-tokens"));
+  flags_.search_tokens = int64_t{1} << 40;
+  EXPECT_THAT(Refused(), HasSubstr("at most 16777216"));
   flags_.text = tmp_ / "a.txt";
   EXPECT_THAT(Refused(), HasSubstr("both name what to calibrate on"));
 }

@@ -326,12 +326,59 @@ TYPED_TEST_P(EvaluatorSuite, CapturesSymmetricGramsForAnyNumberOfThreads) {
   EXPECT_EQ(expert_tokens, 2 * 250 * Model::kExpertsPerToken);
 }
 
+TYPED_TEST_P(EvaluatorSuite,
+             ProfilesTheSameInputsAsGramsForAnyNumberOfThreads) {
+  CaptureRequest request;
+  request.samples = {MakeSample(200, 1), MakeSample(50, 2)};
+  request.layers = this->evaluator_->info().layers;
+  request.output_path = this->directory_.path() + "/statistics";
+  ASSERT_TRUE(this->evaluator_->Capture(request, nullptr).ok());
+  const auto statistics = quant::ReadStatistics(request.output_path);
+  ASSERT_TRUE(statistics.ok()) << statistics.status();
+  const auto profile = this->evaluator_->Profile(request.samples, nullptr);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->tokens, 250);
+  ASSERT_EQ(profile->blocks.size(), 2u);
+  size_t layers = 0, modules = 0;
+  for (const BlockProfile& block : profile->blocks) {
+    for (const BlockProfile::Layer& layer : block.layers) {
+      ++layers;
+      const auto& gram =
+          statistics->sites.at(statistics->site_of_layer.at(layer.name));
+      const std::vector<double>& powers = block.input_powers[layer.site];
+      ASSERT_EQ(static_cast<int64_t>(powers.size()), gram.n);
+      for (int64_t c = 0; c < gram.n; ++c) {
+        const double want = gram.values[c * gram.n + c];
+        EXPECT_NEAR(powers[c], want, 1e-3 * want + 1e-6) << layer.name;
+      }
+    }
+    for (const BlockProfile::Module& module : block.modules) {
+      EXPECT_EQ(module.name, this->Modules()[modules++]);
+      EXPECT_GT(module.flow.angle, 0);
+      EXPECT_LT(module.flow.angle, 250);
+      EXPECT_GT(module.flow.magnitude, 0);
+      EXPECT_LT(module.flow.cosine, 250);
+    }
+  }
+  EXPECT_EQ(layers, TypeParam::Model::kLayers);
+  EXPECT_EQ(profile->blocks[0].windows.size(), 2u);
+  EXPECT_EQ(profile->blocks[1].windows.size(), 1u);
+  const auto two_threads = this->Open(2);
+  ASSERT_NE(two_threads, nullptr);
+  const auto again = two_threads->Profile(request.samples, nullptr);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(*again == *profile);
+  EXPECT_EQ(this->evaluator_->Profile({{1, 256}}, nullptr).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     EvaluatorSuite, SaysWhatItIs, TheReferenceDiffersFromItselfByNothing,
     FewerBitsHurtMore, ADroppedModuleAddsAsMuchAsOneWhoseOutputIsZero,
     DroppingBothModulesRemovesTheBlock, ADroppedModulesBlobsAreNotEvenRead,
     BitsDependOnNeitherBatchNorOrderNorThreads, RefusesWhatItCannotMeasure,
-    CancelsWhenProgressSaysSo, CapturesSymmetricGramsForAnyNumberOfThreads);
+    CancelsWhenProgressSaysSo, CapturesSymmetricGramsForAnyNumberOfThreads,
+    ProfilesTheSameInputsAsGramsForAnyNumberOfThreads);
 
 }  // namespace evopress::worker
 

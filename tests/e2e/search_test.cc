@@ -382,6 +382,38 @@ TEST_F(Search, BruteForceMeasuresEveryAssignmentOfTiedLayers) {
             std::numeric_limits<double>::max());
 }
 
+TEST_F(Search, OwlSpendsTheSparsityWithoutMeasuringAnything) {
+  const std::vector<std::string> space = {"--menu", "sparsegpt:50:steps8x64",
+                                          "--target-sparsity", "0.5"};
+  const auto owl = Run("owl", 1, 1, "owl", space);
+  ASSERT_TRUE(owl.contains("results")) << owl;
+  EXPECT_EQ(owl["rounds"], 0);
+  EXPECT_EQ(owl["results"]["rows"][0]["costs"]["nonzeros"], kWeights / 2);
+  // The blocks differ, so the winner is not uniform; and the profile of the
+  // model does not depend on the worker.
+  EXPECT_NE(owl["results"]["rows"][0]["held_out"],
+            owl["results"]["rows"][1]["held_out"]);
+  const auto two = Run("owl-two", 2, 1, "owl", space);
+  EXPECT_EQ(two["results"], owl["results"]);
+}
+
+TEST_F(Search, DropScoresDropWhatIsAskedWithoutMeasuringAnything) {
+  for (const std::string strategy :
+       {"drop-cosine", "drop-norm", "drop-window"}) {
+    SCOPED_TRACE(strategy);
+    const bool window = strategy == "drop-window";
+    const auto result =
+        Run("scores", 1, 1, strategy,
+            {"--menu", "keep", "--drop", window ? "block" : "attn,mlp",
+             "--drop-share", "0.5"});
+    ASSERT_TRUE(result.contains("results")) << result;
+    EXPECT_EQ(result["rounds"], 0);
+    const auto& winner = result["results"]["rows"][0];
+    EXPECT_EQ(winner["costs"]["modules"], 2);
+    EXPECT_GT(winner["held_out"][0]["kl"]["mean"], 0);
+  }
+}
+
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
   for (const char* strategy : {"uniform", "random", "greedy", "dp",
                                "weighted-dp", "policy-gradient", "subnet-ga"}) {

@@ -257,7 +257,8 @@ TEST_P(Pruner, AMissingGramIsAFailedPreconditionWhereItIsNeeded) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Pruner,
-                         testing::Values("sparsegpt", "wanda", "magnitude"),
+                         testing::Values("sparsegpt", "wanda", "magnitude",
+                                         "admm"),
                          [](const auto& info) { return info.param; });
 
 TEST(ShareOf, SharesSumToTheWholeAndAreFair) {

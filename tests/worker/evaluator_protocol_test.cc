@@ -19,6 +19,17 @@ EvaluateRequest SomeRequest() {
   return request;
 }
 
+ModelProfile SomeProfile() {
+  ModelProfile profile;
+  profile.tokens = 7;
+  profile.blocks.resize(2);
+  profile.blocks[0].layers = {{"q", 0}, {"o", 1}};
+  profile.blocks[0].modules = {{"attn", {0.5, -0.0, 1e300}}};
+  profile.blocks[0].input_powers = {{1, 2}, {}};
+  profile.blocks[0].windows = {{1, 2, 3}, {4, 5, 6}};
+  return profile;
+}
+
 TEST(EvaluatorProtocol, EveryMessageSurvivesTheTrip) {
   const auto request = DecodeEvaluate(EncodeEvaluate(SomeRequest()));
   ASSERT_TRUE(request.ok()) << request.status();
@@ -42,6 +53,13 @@ TEST(EvaluatorProtocol, EveryMessageSurvivesTheTrip) {
   ASSERT_TRUE(capture.ok()) << capture.status();
   EXPECT_EQ(capture->output_path, "/out");
 
+  const auto samples = DecodeProfile(EncodeProfile({{1, 2}, {3}}));
+  ASSERT_TRUE(samples.ok()) << samples.status();
+  EXPECT_EQ(*samples, (std::vector<std::vector<int32_t>>{{1, 2}, {3}}));
+  const auto profiled = DecodeProfiled(EncodeProfiled(SomeProfile()));
+  ASSERT_TRUE(profiled.ok()) << profiled.status();
+  EXPECT_EQ(*profiled, SomeProfile());
+
   const auto info =
       DecodeInfo(EncodeInfo({"cpu", {"e"}, "llama", {"l"}, 5, {"m"}}));
   ASSERT_TRUE(info.ok()) << info.status();
@@ -59,6 +77,17 @@ TEST(EvaluatorProtocol, RefusesEveryTruncationAndEveryExtraByte) {
     EXPECT_FALSE(DecodeEvaluate(whole.substr(0, n)).ok()) << n;
   }
   EXPECT_FALSE(DecodeEvaluate(whole + "x").ok());
+}
+
+TEST(EvaluatorProtocol, RefusesAProfileWithoutItsSitesOrItsEnd) {
+  ModelProfile profile = SomeProfile();
+  profile.blocks[0].layers[1].site = 2;
+  EXPECT_EQ(DecodeProfiled(EncodeProfiled(profile)).status().code(),
+            absl::StatusCode::kDataLoss);
+  const std::string whole = EncodeProfiled(SomeProfile());
+  for (size_t n = 0; n < whole.size(); ++n) {
+    EXPECT_FALSE(DecodeProfiled(whole.substr(0, n)).ok()) << n;
+  }
 }
 
 TEST(EvaluatorProtocol, RefusesAnotherVersion) {
@@ -87,6 +116,8 @@ TEST(EvaluatorProtocol, AnyBytesAreDecodedOrRefused) {
     }
     DecodeEvaluated(bytes).IgnoreError();
     DecodeCapture(bytes).IgnoreError();
+    DecodeProfile(bytes).IgnoreError();
+    DecodeProfiled(bytes).IgnoreError();
     DecodeInfo(bytes).IgnoreError();
     DecodeOpen(bytes).IgnoreError();
     DecodeProgress(bytes).IgnoreError();

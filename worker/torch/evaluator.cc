@@ -50,7 +50,7 @@ class TorchEvaluator : public Evaluator {
         weights_(model_, device, memory_bytes),
         teachers_(memory_bytes / 4) {
     info_.numeric_class = TorchNumericClass(device);
-    info_.capabilities = {"evaluate", "capture", "drop"};
+    info_.capabilities = {"evaluate", "capture", "drop", "profile"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
     for (const BlockSpec& block : model_.architecture.blocks) {
@@ -103,6 +103,18 @@ class TorchEvaluator : public Evaluator {
         CatchTorch([&] { return Collect(request, progress, statistics); });
     if (!status.ok()) return status;
     return quant::WriteStatistics(statistics, request.output_path);
+  }
+
+  absl::StatusOr<ModelProfile> Profile(
+      const std::vector<std::vector<int32_t>>& samples,
+      const Progress& progress) override {
+    const Architecture& a = model_.architecture;
+    if (absl::Status s = CheckSamples(a, samples); !s.ok()) return s;
+    ModelProfile profile = EmptyProfile(a);
+    absl::Status status =
+        CatchTorch([&] { return Observe(samples, progress, profile); });
+    if (!status.ok()) return status;
+    return profile;
   }
 
  private:
@@ -370,6 +382,69 @@ class TorchEvaluator : public Evaluator {
         const float* const values = gram.const_data_ptr<float>();
         out.values.assign(values, values + gram.numel());
       }
+    }
+    return absl::OkStatus();
+  }
+
+  // One sample after the other, so that the order of summation is theirs.
+  absl::Status Observe(const std::vector<std::vector<int32_t>>& samples,
+                       const Progress& progress, ModelProfile& profile) {
+    const c10::InferenceMode inference;
+    const Architecture& a = model_.architecture;
+    const auto on_host = [](const at::Tensor& states) {
+      return states.to(at::kCPU, at::kFloat).contiguous();
+    };
+    ProgressMeter meter(progress, a.blocks.size() * samples.size());
+    for (const auto& sample : samples) {
+      blocks_->Reserve(sample.size());
+      const auto tokens = static_cast<int64_t>(sample.size());
+      at::Tensor hidden = Embed(sample);
+      std::vector<at::Tensor> states = {on_host(hidden)};
+      const auto flow = [&](const at::Tensor& from, const at::Tensor& to) {
+        return MeasureFlow(from.const_data_ptr<float>(),
+                           to.const_data_ptr<float>(), tokens, a.hidden);
+      };
+      for (size_t b = 0; b < a.blocks.size(); ++b) {
+        if (!meter.Step()) {
+          return absl::CancelledError("the call was cancelled");
+        }
+        BlockProfile& block = profile.blocks[b];
+        BlockChoice own;
+        own.blobs.resize(a.blocks[b].linears.size());
+        auto weights = BlockWeights(a.blocks[b], own);
+        if (!weights.ok()) return weights.status();
+        at::Tensor before = states.back();
+        for (size_t m = 0; m < block.modules.size(); ++m) {
+          weights->attention = m == 0;
+          weights->mlp = m == 1;
+          absl::Status status = ForEachAlone(1, 1, [&](int64_t) {
+            hidden = blocks_->Run(
+                b, hidden, *weights, [&](int site, const at::Tensor& x) {
+                  const at::Tensor powers = x.to(at::kDouble)
+                                                .square()
+                                                .sum(0)
+                                                .to(at::kCPU)
+                                                .contiguous();
+                  const double* const found = powers.const_data_ptr<double>();
+                  std::vector<double>& sums = block.input_powers[site];
+                  for (size_t c = 0; c < sums.size(); ++c) sums[c] += found[c];
+                });
+            return absl::OkStatus();
+          });
+          if (!status.ok()) return status;
+          const at::Tensor after = on_host(hidden);
+          block.modules[m].flow.Add(flow(before, after));
+          before = after;
+        }
+        states.push_back(before);
+        absl::Status status = ForEachAlone(threads_, b + 1, [&](int64_t from) {
+          profile.blocks[from].windows[b - from].Add(
+              flow(states[from], states.back()));
+          return absl::OkStatus();
+        });
+        if (!status.ok()) return status;
+      }
+      profile.tokens += tokens;
     }
     return absl::OkStatus();
   }
