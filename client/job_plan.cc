@@ -352,7 +352,8 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
 
 absl::StatusOr<JobPlan> PlanMeasurement(
     const JobFlags& flags, const std::vector<NamedText>& assignments) {
-  auto plan = PlanCommon(flags, TokenNeeds{.statistics = false});
+  auto plan =
+      PlanCommon(flags, TokenNeeds{.statistics = false, .search_tokens = {}});
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
   search::StrategyOptions strategy;

@@ -61,7 +61,7 @@ absl::Status RunSearch(const SearchFlags& flags) {
     AddStandings(run->job, json);
     std::printf("%s\n", json.dump(2).c_str());
   } else {
-    std::printf("%s%s%s\nwritten to %s\n",
+    std::printf("%s%s%s%s\nwritten to %s\n",
                 FormatTable(*table, UseColor()).c_str(),
                 StandingText(run->job).c_str(), StopText(run->job).c_str(),
                 LedgerText(run->job).c_str(), flags.output.out.c_str());

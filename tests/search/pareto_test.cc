@@ -271,7 +271,7 @@ TEST(Pareto, GivenAnchorsStandWhereTheyFitUnderTheirOwnNames) {
   StrategyInput& input = front.toy.input;
   input.targets.erase(input.targets.begin() + 2, input.targets.end());
   input.space.budgets[0].limit = input.targets[1].limit;
-  Effects truth = input.layer_errors;
+  std::vector<std::vector<double>> truth = input.layer_errors;
   for (size_t u = 0; u < truth.size(); ++u) {
     for (double& error : truth[u]) error *= front.sensitivity[u];
   }

@@ -64,7 +64,9 @@ TEST(Space, RefusesSumsThatOverflow) {
   space = Good();
   space.constant_costs = {std::numeric_limits<int64_t>::max() - 10};
   ExpectRefused(space, "exceeds 64 bits");
-  EXPECT_FALSE(MakeStrategy({space, 4, 10, 1, {}}, UniformOptions{}).ok());
+  StrategyInput input;
+  input.space = space;
+  EXPECT_FALSE(MakeStrategy(input, UniformOptions{}).ok());
 }
 
 TEST(Space, SortMenusPutsThemInOrder) {
