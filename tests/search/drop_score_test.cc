@@ -102,26 +102,6 @@ TEST(DropScore, OneWindowOfTheLeastAngleGoes) {
   EXPECT_EQ(*found, (std::set<size_t>{12, 13}));
 }
 
-TEST(DropScore, DoesSomethingElseOnlyInAnotherVersion) {
-  std::string done;
-  for (const ModelScore score : kScores) {
-    const DropScoreOptions options{score};
-    StrategyInput input = Blocks(8, 5);
-    input.scores = EmptyScores(input.space, options);
-    Rng rng(7, 1);
-    for (auto& scores : input.scores) {
-      for (double& value : scores) value = rng.Uniform();
-    }
-    const auto found = DropBy(input, score);
-    ASSERT_TRUE(found.ok()) << found.status();
-    EXPECT_EQ(found->size(), 3u);
-    for (size_t unit : *found) done += std::to_string(unit) + " ";
-    EXPECT_EQ(StrategyVersion(options), 1);
-    EXPECT_EQ(StrategyName(options), "drop-score");
-  }
-  EXPECT_EQ(done, "FINGERPRINT");
-}
-
 TEST(DropScore, DropsNothingThatFits) {
   StrategyInput input = Blocks(4, 4);
   for (const ModelScore score : kScores) {

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "search/sha256.h"
 #include "tests/search/toy.h"
 
 namespace evopress::search {
@@ -86,20 +85,6 @@ TEST(Owl, SpendsTheBudgetExactlyNearTheShares) {
       EXPECT_LT(std::abs(Density(input, *found, u) - want[u]), step) << u;
     }
   }
-}
-
-TEST(Owl, DoesSomethingElseOnlyInAnotherVersion) {
-  std::string done;
-  for (uint64_t seed = 0; seed < 8; ++seed) {
-    Rng rng(seed, 1);
-    const auto found =
-        Solve(MakeInput({rng.Uniform(), rng.Uniform(), rng.Uniform()}), 0.08);
-    ASSERT_TRUE(found.ok()) << found.status();
-    done += Hash(*found);
-  }
-  EXPECT_EQ(Sha256Hex(done).substr(0, 16), "FINGERPRINT");
-  EXPECT_EQ(StrategyVersion(OwlOptions{}), 1);
-  EXPECT_EQ(StrategyName(OwlOptions{}), "owl");
 }
 
 TEST(Owl, EqualOutliersAreUniform) {
