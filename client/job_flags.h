@@ -32,7 +32,7 @@ struct DataFlags {
 inline const std::vector<int64_t> kDefaultTokens = {1024, 2048, 8192};
 
 struct StrategyFlags {
-  std::string strategy = "evopress";
+  std::string strategy = "guided";
   int32_t generations = 30;
   int32_t offspring = 32;
   std::vector<int32_t> survivors = {8, 2, 1};
@@ -55,7 +55,7 @@ struct JobFlags {
   DataFlags data;
   StrategyFlags strategy;
   std::string menu = "gptq:2-6:g64:actorder:search";
-  std::string group = "size";
+  std::string group = "none";
   std::vector<std::string> ties;         // "PATTERN,PATTERN"
   std::string drop;                      // "attn,mlp", "block"
   std::vector<std::string> cost_tables;  // files, see cost_table.h

@@ -106,6 +106,9 @@ TEST(DropScore, DropsNothingThatFits) {
   StrategyInput input = Blocks(4, 4);
   for (const ModelScore score : kScores) {
     input.scores = EmptyScores(input.space, DropScoreOptions{score});
+    for (auto& scores : input.scores) {
+      std::fill(scores.begin(), scores.end(), 0.1);
+    }
     const auto found = DropBy(input, score);
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_TRUE(found->empty());

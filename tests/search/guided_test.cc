@@ -231,7 +231,9 @@ TEST(Guided, IsNoWorseThanAnyAnchorWhateverTheSurrogateBelieves) {
 }
 
 TEST(Guided, NamesTheAnchorThatWins) {
-  const Rugged rugged = MakeRugged(6, 1);
+  const Rugged rugged = MakeRugged(10, 3, 0.3);
+  ASSERT_NE(rugged.Optimum(), *SolveKnapsack(rugged.toy.input.space,
+                                             rugged.toy.input.layer_errors));
   GuidedOptions options;
   options.races = 1;
   options.anchors = {DearestUniform(rugged.toy.input.space)->assignment,

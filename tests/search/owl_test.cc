@@ -27,7 +27,6 @@ StrategyInput MakeInput(const std::vector<double>& outliers_of_block) {
       unit.name = absl::StrCat("layers.", b, ".", size);
       unit.layers = {unit.name};
       unit.weights = size;
-      unit.group = absl::StrCat(size);
       for (int64_t kept = size / 5; kept <= size * 4 / 5; kept += kStep) {
         unit.menu.push_back({absl::StrCat("wanda:z", size - kept), {kept}});
       }
