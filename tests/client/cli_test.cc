@@ -78,7 +78,8 @@ TEST_F(Cli, BudgetsThatExcludeEachOtherAreRefusedBeforeTheWork) {
 }
 
 TEST_F(Cli, TooFewTokensForAnythingAreUsageErrors) {
-  const RunResult r = Search({"--target-bits", "3", "--max-tokens", "64"});
+  const RunResult r = Search(
+      {"--strategy", "evopress", "--target-bits", "3", "--max-tokens", "64"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_THAT(r.err, HasSubstr("first round"));
 }
@@ -154,7 +155,8 @@ TEST_F(Cli, ALevelThatALayerCannotTakeNamesTheLayer) {
 }
 
 TEST_F(Cli, StagesThatDoNotMatchAreUsageErrors) {
-  const RunResult r = Search({"--target-bits", "3", "--survivors", "8,1"});
+  const RunResult r = Search(
+      {"--strategy", "evopress", "--target-bits", "3", "--survivors", "8,1"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_THAT(r.err, HasSubstr("--survivors has 2 stages"));
 }

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/client/run_evopress.h"
 
 namespace evopress::client {
@@ -37,6 +39,10 @@ class Domains : public ::testing::Test {
     if (command == "search") {
       all.insert(all.end(), {"--generations", "3", "--offspring", "4",
                              "--survivors", "2,1", "--force"});
+    }
+    if (command != "levels" &&
+        std::find(more.begin(), more.end(), "--strategy") == more.end()) {
+      all.insert(all.end(), {"--strategy", "evopress"});
     }
     all.insert(all.end(), more.begin(), more.end());
     return RunEvoPress(all);

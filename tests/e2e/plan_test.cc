@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/client/run_evopress.h"
 
 namespace evopress::client {
@@ -50,6 +52,9 @@ class Plan : public ::testing::Test {
                                     "--data",
                                     tmp_ / data,
                                     "--json"};
+    if (std::find(more.begin(), more.end(), "--strategy") == more.end()) {
+      all.insert(all.end(), {"--strategy", "evopress"});
+    }
     all.insert(all.end(), more.begin(), more.end());
     if (command == "search") {
       all.insert(all.end(), {"--out", tmp_ / "out", "--force"});
