@@ -33,6 +33,6 @@ exec build/release/client/evopress search \
   --held-out code=.cache/text/code.utf8 \
   --held-out-tokens 8192 --statistics-tokens 32768 \
   --menu gptq:2-6:g64:actorder:search --target-bits 3 \
-  --strategy evopress --generations 8 --offspring 16 \
-  --survivors 4,1 --tokens 1024,4096 \
+  --sequence-length 512 --races 4 \
+  --tokens 512,1024,4096 --decision-tokens 4096 \
   --seed 1 --data .cache/evopress --out "$out" --force "$@"
