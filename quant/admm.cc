@@ -136,12 +136,7 @@ absl::StatusOr<std::vector<CompressedLayer>> AdmmCompressor::Compress(
     const LayerContext& layer, absl::Span<const search::LevelName> levels) const
     try {
   if (absl::Status s = CheckPruned(layer, levels); !s.ok()) return s;
-  if (layer.gram == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("layer ", layer.name,
-                     ": admm needs the Gram of the layer's inputs; collect "
-                     "statistics first"));
-  }
+  if (absl::Status s = CheckGram(layer, "admm"); !s.ok()) return s;
   const std::vector<float> norms = InputNorms(layer);
   const Gram* const gram = UsefulGram(layer);
   // With H = I nothing can be made good.

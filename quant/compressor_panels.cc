@@ -205,6 +205,14 @@ absl::Status CheckLayer(const LayerContext& layer,
   return CheckWeights(layer);
 }
 
+absl::Status CheckGram(const LayerContext& layer, const std::string& method) {
+  if (layer.gram != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("layer ", layer.name, ": ", method,
+                   " needs the Gram of the layer's inputs; collect statistics "
+                   "first"));
+}
+
 absl::StatusOr<std::vector<CompressedLayer>> CompressPanels(
     const LayerContext& layer, absl::Span<const search::LevelName> levels,
     const QuantizePanel& quantize) {

@@ -77,6 +77,10 @@ absl::Status CheckWeights(const LayerContext& layer);
 absl::Status CheckLayer(const LayerContext& layer,
                         absl::Span<const search::LevelName> levels);
 
+// FailedPrecondition, naming the layer and `method`, unless the layer has a
+// Gram, of zeros or not.
+absl::Status CheckGram(const LayerContext& layer, const std::string& method);
+
 // Costs of a level with one grid per row and group. InvalidArgument naming
 // the bits, or columns and group, that do not fit.
 absl::StatusOr<LevelCosts> GridCosts(const WeightShape& shape,

@@ -222,12 +222,7 @@ absl::StatusOr<std::vector<CompressedLayer>> GptqCompressor::Compress(
   if (absl::Status status = CheckLayer(layer, levels); !status.ok()) {
     return status;
   }
-  if (layer.gram == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("layer ", layer.name,
-                     ": gptq needs the Gram of the layer's inputs; collect "
-                     "statistics first"));
-  }
+  if (absl::Status s = CheckGram(layer, "gptq"); !s.ok()) return s;
   const Gram identity =
       IsZero(*layer.gram) ? Identity(layer.shape.cols) : Gram();
   const Gram& gram = identity.n > 0 ? identity : *layer.gram;

@@ -195,12 +195,7 @@ absl::StatusOr<std::vector<CompressedLayer>> SparseGptCompressor::Compress(
     const LayerContext& layer, absl::Span<const search::LevelName> levels) const
     try {
   if (absl::Status s = CheckPruned(layer, levels); !s.ok()) return s;
-  if (layer.gram == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("layer ", layer.name,
-                     ": sparsegpt needs the Gram of the layer's inputs; "
-                     "collect statistics first"));
-  }
+  if (absl::Status s = CheckGram(layer, "sparsegpt"); !s.ok()) return s;
   const absl::StatusOr<Inputs> inputs = MakeInputs(layer);
   if (!inputs.ok()) return inputs.status();
   absl::StatusOr<std::vector<CompressedLayer>> layers =

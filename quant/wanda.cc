@@ -21,12 +21,7 @@ absl::StatusOr<std::vector<CompressedLayer>> WandaCompressor::Compress(
     const LayerContext& layer, absl::Span<const search::LevelName> levels) const
     try {
   if (absl::Status s = CheckPruned(layer, levels); !s.ok()) return s;
-  if (layer.gram == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("layer ", layer.name,
-                     ": wanda needs the Gram of the layer's inputs; collect "
-                     "statistics first"));
-  }
+  if (absl::Status s = CheckGram(layer, "wanda"); !s.ok()) return s;
   return PruneByScore(layer, levels, InputNorms(layer), Comparison::kRow);
 } catch (const std::exception& e) {
   return absl::ResourceExhaustedError(

@@ -34,7 +34,7 @@ def sequences(data, text, count, length=LENGTH):
 
 def sets(data):
     """The flags that name model, calibration text and held-out texts."""
-    flags = [data.model, "--text", data.text("c4"), "--sequence-length", LENGTH]
+    flags = [data.model, "--text", data.text("c4"), "--sequence-length", LENGTH, "--group", "size"]
     for name in ("wiki", "code"):
         flags += ["--held-out", f"{name}={data.text(name)}"]
     return flags
