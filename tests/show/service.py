@@ -18,7 +18,7 @@ def run(*args, timeout=7200, check=True):
                           timeout=timeout)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, args))} ended with {done.returncode}:\n"
-                           f"{done.stderr[-2000:]}")
+                           f"{done.stderr[-2000:]}{done.stdout[-500:]}")
     return done.returncode, done.stdout, done.stderr
 
 
