@@ -49,6 +49,8 @@ struct StrategyFlags {
   double owl_lambda = search::OwlOptions{}.lambda;
   std::string fitness = "kl";
   uint64_t seed = 1;
+  // Those of FlagsOfStrategies() (strategy_flags.h) that the user gave.
+  std::vector<std::string> given;
 };
 
 struct JobFlags {
@@ -84,7 +86,8 @@ void AddServerFlag(CLI::App& app, std::string& server);
 void AddJsonFlag(CLI::App& app, bool& json);
 
 // The strategy that the flags ask for. InvalidArgument names flag, value and
-// limit, e.g. tokens that are no multiple of the sequence length.
+// limit, e.g. tokens that are no multiple of the sequence length, or a given
+// flag that is another strategy's.
 absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
     const StrategyFlags& flags, int32_t sequence_length);
 

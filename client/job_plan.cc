@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "client/assignment_source.h"
 #include "client/cost_table.h"
+#include "client/strategy_flags.h"
 #include "client/targets.h"
 #include "client/token_data.h"
 #include "client/version.h"
@@ -168,9 +169,7 @@ absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
   if (flags.strategy.anchors.empty()) return absl::OkStatus();
   auto* guided = std::get_if<search::GuidedOptions>(&strategy);
   if (guided == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--anchor is for --strategy guided; ",
-                     flags.strategy.strategy, " has no use for it"));
+    return CheckFlagsOfStrategy(flags.strategy.strategy, {"--anchor"});
   }
   auto model = OpenModel(flags.data.model);
   if (!model.ok()) return model.status();

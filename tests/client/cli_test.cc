@@ -161,6 +161,40 @@ TEST_F(Cli, StagesThatDoNotMatchAreUsageErrors) {
   EXPECT_THAT(r.err, HasSubstr("--survivors has 2 stages"));
 }
 
+TEST_F(Cli, AFlagOfAnotherStrategyIsRefusedWithThoseThatUseIt) {
+  const auto refusal = [&](const std::vector<std::string>& more) {
+    const RunResult r = Search(more);
+    EXPECT_EQ(r.exit_code, 2) << r.out;
+    return r.err;
+  };
+  EXPECT_THAT(refusal({"--target-bits", "3", "--survivors", "8,2,1"}),
+              HasSubstr("--strategy guided has no use for --survivors, which "
+                        "is for evopress"));
+  EXPECT_THAT(refusal({"--target-bits", "3", "--strategy", "random", "--races",
+                       "3", "--anchor", "a.txt"}),
+              HasSubstr("--strategy random has no use for --races, which is "
+                        "for guided"));
+  EXPECT_THAT(refusal({"--target-bits", "3", "--strategy", "dp"}),
+              HasSubstr("--strategy dp has no use for --tokens"));
+  // With a budget or without one.
+  for (const char* budget : {"--target-bits=3", "--seed=1"}) {
+    const RunResult r =
+        RunEvoPress({"plan", tmp_ / "model", "--text", tmp_ / "text.txt",
+                     "--generations", "5", budget});
+    EXPECT_EQ(r.exit_code, 2) << r.out;
+    EXPECT_THAT(r.err, HasSubstr("--generations, which is for evopress, "
+                                 "subnet-ga, policy-gradient"));
+  }
+}
+
+TEST_F(Cli, AStrategyThatMeasuresNothingMindsNoTokens) {
+  const RunResult r = RunEvoPress(
+      {"plan", tmp_ / "model", "--held-out", "t=" + (tmp_ / "text.txt"),
+       "--held-out-tokens", "300", "--sequence-length", "100", "--menu",
+       "rtn:2-4:g32", "--strategy", "uniform", "--target-bits", "3"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+}
+
 TEST_F(Cli, InspectCountsParameters) {
   const RunResult r = RunEvoPress({"inspect", tmp_ / "model", "--json"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
