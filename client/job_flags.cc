@@ -264,11 +264,14 @@ absl::StatusOr<search::Metric> ParseMetric(const std::string& text) {
       "fitness \"", text, "\" is unknown; use kl, topk-kl or ppl"));
 }
 
-std::vector<int64_t> NeededTokens(const StrategyFlags& flags) {
+std::vector<SearchNeed> NeededTokens(const StrategyFlags& flags) {
   if (flags.tokens.empty()) return {};
-  std::vector<int64_t> needed = {
-      *std::max_element(flags.tokens.begin(), flags.tokens.end())};
-  if (flags.strategy == "guided") needed.push_back(flags.decision_tokens);
+  std::vector<SearchNeed> needed = {
+      {"--tokens",
+       *std::max_element(flags.tokens.begin(), flags.tokens.end())}};
+  if (flags.strategy == "guided") {
+    needed.push_back({"--decision-tokens", flags.decision_tokens});
+  }
   return needed;
 }
 

@@ -94,9 +94,15 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
 // "kl", "topk-kl" or "ppl".
 absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
 
-// Tokens that the strategy measures apart from each other: what the search set
-// must hold at least.
-std::vector<int64_t> NeededTokens(const StrategyFlags& flags);
+// Tokens that a search measures, and the flag that says so.
+struct SearchNeed {
+  std::string flag;
+  int64_t tokens = 0;
+};
+
+// What the strategy measures apart from each other: what the search set must
+// hold at least.
+std::vector<SearchNeed> NeededTokens(const StrategyFlags& flags);
 
 // Raises the default of --tokens where its stages would be too small for a
 // sequence of each of `domains` calibration texts, and says so; empty if it

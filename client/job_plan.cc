@@ -284,11 +284,11 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
   if (!needs.statistics &&
       !std::holds_alternative<search::UniformOptions>(*strategy) &&
       !std::holds_alternative<search::DpOptions>(*strategy)) {
-    needs.search_tokens = NeededTokens(flags.strategy);
+    needs.search = NeededTokens(flags.strategy);
   }
   auto plan = PlanCommon(flags, needs);
   if (!plan.ok()) return plan.status();
-  if (!needs.search_tokens.empty() && !raised.empty())
+  if (!needs.search.empty() && !raised.empty())
     plan->warnings.push_back(raised);
   if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
       !search::OnlyDrops(plan->space)) {
@@ -351,8 +351,7 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
 
 absl::StatusOr<JobPlan> PlanMeasurement(
     const JobFlags& flags, const std::vector<NamedText>& assignments) {
-  auto plan =
-      PlanCommon(flags, TokenNeeds{.statistics = false, .search_tokens = {}});
+  auto plan = PlanCommon(flags, TokenNeeds{.statistics = false, .search = {}});
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
   search::StrategyOptions strategy;

@@ -84,6 +84,17 @@ TEST_F(Cli, TooFewTokensForAnythingAreUsageErrors) {
   EXPECT_THAT(r.err, HasSubstr("first round"));
 }
 
+TEST_F(Cli, ASmallSearchSetSaysWhatItIsToHold) {
+  RunResult r = Search({"--target-bits", "3", "--search-tokens", "4096"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err, HasSubstr("--search-tokens 4096"));
+  EXPECT_THAT(r.err, HasSubstr("--tokens 128 and --decision-tokens 8192, "
+                               "together 8320; raise it to 8320 or lower"));
+  r = Search(
+      {"--target-bits", "3", "--search-tokens", "96", "--strategy", "greedy"});
+  EXPECT_THAT(r.err, HasSubstr("--tokens 128; raise it to 128"));
+}
+
 TEST_F(Cli, ASearchWithoutABudgetSaysHowToGiveOne) {
   const RunResult r = Search({});
   EXPECT_EQ(r.exit_code, 2);
