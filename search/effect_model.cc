@@ -20,7 +20,7 @@ constexpr double kOwn = 2;       // log c_u around its type
 constexpr double kStep = 0.2;    // log t
 constexpr double kScale = 0.5;   // log b_s
 constexpr double kCurve = 0.3;   // q
-constexpr double kPair = 0.5;   // interactions, as a share of both effects
+constexpr double kPair = 0.25;   // interactions, as a share of both effects
 constexpr double kStray = 0.3;   // log c_u on one sample
 // What else is not additive: the same for all samples of an assignment, and
 // more of it the more of the damage is due to dropped modules.
@@ -30,10 +30,12 @@ constexpr double kResidue = 0.01;  // of one value alone
 // Units this near in the order of the space interact: a block has about seven.
 constexpr size_t kNear = 8;
 
-constexpr size_t kMostObservations = 1000;
-constexpr int kMostSteps = 10;
+constexpr size_t kMostObservations = 600;
+constexpr int kMostSteps = 6;
 constexpr double kLongestStep = 0.7;  // in any logarithm
-constexpr double kSettled = 1e-3;
+// Interactions leave at least this share of V.
+constexpr double kLeastTogether = 0.2;
+constexpr double kSettled = 0.02;
 // No sensitivity is guessed further below the median of its type, in log c.
 constexpr double kLeast = -2;
 
@@ -43,21 +45,6 @@ double Median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
-}
-
-double Dot(const std::vector<std::pair<size_t, double>>& a,
-           const std::vector<std::pair<size_t, double>>& b) {
-  double sum = 0;
-  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-    if (a[i].first < b[j].first) {
-      ++i;
-    } else if (a[i].first > b[j].first) {
-      ++j;
-    } else {
-      sum += a[i++].second * b[j++].second;
-    }
-  }
-  return sum;
 }
 
 // Sums of a[u] * b[u] over all units, and over those of equal levels.
@@ -291,8 +278,22 @@ std::vector<double> EffectModel::Linearize() {
       whole += adds_[u][level];
       if (space_.units[u].menu[level].name == kDrop) dropped += adds_[u][level];
     }
+    each.pairs.clear();
+    if (!each.probe) {
+      each.pairs =
+          Interactions(FillInactive(space_, each.assignment, pivot_.levels));
+    }
+    double together = 0;
+    for (const auto& [component, coefficient] : each.pairs) {
+      together += coefficient * at_.pairs[component];
+    }
+    whole = std::max(whole + together, kLeastTogether * whole);
     const double slope = (1 + at_.curve) / whole;
     double residual = each.log_y - PortableLog(whole);
+    for (auto& [component, coefficient] : each.pairs) {
+      coefficient *= slope;
+      residual += coefficient * at_.pairs[component];
+    }
     for (size_t u = 0; u < units; ++u) {
       if (each.units[u] == 0) continue;
       each.units[u] *= slope;
@@ -303,12 +304,6 @@ std::vector<double> EffectModel::Linearize() {
     each.rest = slope * rest;
     residual += each.rest * (at_.rest - rest_mean_);
     each.curve = PortableLog(whole / cheapest);
-    each.pairs.clear();
-    if (!each.probe) {
-      each.pairs =
-          Interactions(FillInactive(space_, each.assignment, pivot_.levels));
-      for (auto& [component, coefficient] : each.pairs) coefficient *= slope;
-    }
     each.noise = std::sqrt(Square(kOther) +
                            Square(kOtherDropped * dropped / whole));
     residuals.push_back(residual);
@@ -323,24 +318,35 @@ void EffectModel::Factorize() {
     const std::vector<uint16_t>& own = each.assignment.levels;
     levels.emplace_back(own.begin(), own.end());
   }
+  std::vector<std::vector<double>> covariance;
   for (size_t i = 0; i < observations_.size(); ++i) {
     const Observation& a = observations_[i];
-    std::vector<double> row(i + 1);
+    std::vector<double>& row = covariance.emplace_back(i + 1);
     for (size_t j = 0; j <= i; ++j) {
       const Observation& b = observations_[j];
       const auto [units, equal] =
           SharedUnits(a.units, b.units, levels[i], levels[j]);
       const double shared = units + a.rest * b.rest;
       row[j] = Square(kOwn) * shared + Square(kStep) * equal +
-               Square(kCurve) * a.curve * b.curve + Dot(a.pairs, b.pairs);
+               Square(kCurve) * a.curve * b.curve;
       if (a.sample == b.sample) {
         row[j] += Square(kScale) + Square(kStray) * a.doubt * shared;
       }
       if (a.number == b.number) row[j] += a.noise * b.noise;
     }
     row[i] += Square(kResidue) * a.doubt;
-    factor_.Append(std::move(row));
   }
+  std::vector<Row> seen(at_.pairs.size());  // observations of each component
+  for (size_t i = 0; i < observations_.size(); ++i) {
+    for (const auto& [component, coefficient] : observations_[i].pairs) {
+      Row& others = seen[component];
+      others.emplace_back(i, coefficient);
+      for (const auto& [j, other] : others) {
+        covariance[i][j] += coefficient * other;
+      }
+    }
+  }
+  for (std::vector<double>& row : covariance) factor_.Append(std::move(row));
 }
 
 EffectModel::Unknowns EffectModel::Spread(

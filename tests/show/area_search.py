@@ -19,7 +19,6 @@ SEEDS = (1, 2, 3)
 TARGETS = ("2.75", "3", "3.5")
 LONG = "evopress150-3-size-1"
 SIX = "2.25,2.5,2.75,3,3.5,4"
-FAST_MARKS = (350_000, 430_000)  # where a guided search is looked at, beside its end
 
 
 def found(data, name, fresh=False):
@@ -27,8 +26,7 @@ def found(data, name, fresh=False):
     kept = search_runs.kept().get(name)
     if kept and not fresh and not os.environ.get("EVOPRESS_SHOW_ALL") and same_data(data, kept):
         return kept
-    made = search_runs.run(data, name, FAST_MARKS if name.startswith("guided")
-                           else search_runs.MARKS)
+    made = search_runs.run(data, name)
     if kept and same_data(data, kept) and kept["numeric_class"] == made["numeric_class"]:
         if kept["history"] != made["history"]:
             raise RuntimeError(f"{name}: history {made['history']}, kept {kept['history']}")
