@@ -16,12 +16,12 @@ namespace {
 
 // Spreads of the unknowns before anything is measured. They say how far
 // measurements may stray before the model gives up its structure.
-constexpr double kOwn = 2;       // log c_u around its type
-constexpr double kStep = 0.2;    // log t
-constexpr double kScale = 0.5;   // log b_s
-constexpr double kCurve = 0.3;   // q
-constexpr double kPair = 0.25;   // interactions, as a share of both effects
-constexpr double kStray = 0.3;   // log c_u on one sample
+constexpr double kOwn = 2;      // log c_u around its type
+constexpr double kStep = 0.2;   // log t
+constexpr double kScale = 0.5;  // log b_s
+constexpr double kCurve = 0.3;  // q
+constexpr double kPair = 0.25;  // interactions, as a share of both effects
+constexpr double kStray = 0.3;  // log c_u on one sample
 // What else is not additive: the same for all samples of an assignment, and
 // more of it the more of the damage is due to dropped modules.
 constexpr double kOther = 0.03;
@@ -84,10 +84,7 @@ double Toward(double from, double to) {
 
 EffectModel::EffectModel(const SearchSpace& space, const Effects& errors,
                          const Assignment& pivot, const Measured& measured)
-    : space_(space),
-      errors_(errors),
-      pivot_(pivot),
-      dearest_(Dearest(space)) {
+    : space_(space), errors_(errors), pivot_(pivot), dearest_(Dearest(space)) {
   std::map<std::string, size_t> index;
   for (const Unit& unit : space.units) {
     type_.push_back(
@@ -160,11 +157,9 @@ void EffectModel::Guess() {
       const size_t level = each.assignment.levels[u];
       if (level == dearest_.levels[u]) continue;
       if (!IsActive(space_, each.assignment, u)) continue;
-      const double error =
-          errors_[u][level] - errors_[u][dearest_.levels[u]];
+      const double error = errors_[u][level] - errors_[u][dearest_.levels[u]];
       if (error <= 0) continue;
-      sums[u] +=
-          (PortableExp(each.log_y) - PortableExp(base->second)) / error;
+      sums[u] += (PortableExp(each.log_y) - PortableExp(base->second)) / error;
       ++counts[u];
     }
   }
@@ -189,11 +184,10 @@ void EffectModel::Guess() {
   for (size_t u = 0; u < units; ++u) {
     const std::vector<double>& type = by_type[type_[u]];
     const double typical = type.empty() ? common : Median(type);
-    at_.units[u] =
-        counts[u] == 0 ? typical
-        : sums[u] <= 0
-            ? typical + kLeast
-            : std::max(typical + kLeast, PortableLog(sums[u] / counts[u]));
+    at_.units[u] = counts[u] == 0 ? typical
+                   : sums[u] <= 0 ? typical + kLeast
+                                  : std::max(typical + kLeast,
+                                             PortableLog(sums[u] / counts[u]));
   }
   double least = 0;  // rest
   for (const auto& [sample, log_y] : dearest) {
@@ -202,8 +196,8 @@ void EffectModel::Guess() {
       explained += Adds(at_, u, dearest_.levels[u]);
     }
     const double y = PortableExp(log_y);
-    least += std::max(y - explained, 0.01 * y) /
-             static_cast<double>(dearest.size());
+    least +=
+        std::max(y - explained, 0.01 * y) / static_cast<double>(dearest.size());
   }
   if (dearest.empty()) {
     for (const Observation& each : observations_) {
@@ -304,8 +298,8 @@ std::vector<double> EffectModel::Linearize() {
     each.rest = slope * rest;
     residual += each.rest * (at_.rest - rest_mean_);
     each.curve = PortableLog(whole / cheapest);
-    each.noise = std::sqrt(Square(kOther) +
-                           Square(kOtherDropped * dropped / whole));
+    each.noise =
+        std::sqrt(Square(kOther) + Square(kOtherDropped * dropped / whole));
     residuals.push_back(residual);
   }
   return residuals;
@@ -447,11 +441,10 @@ std::unique_ptr<Belief> EffectModel::Draw(Rng& rng) const {
       sum += coefficient * drawn.pairs[component];
     }
     const auto other = others.find(each.number);
-    const double own =
-        other == others.end() ? others[each.number] = rng.Normal()
-                              : other->second;
-    seen.push_back(sum + each.noise * own +
-                   kResidue * doubt * rng.Normal());
+    const double own = other == others.end()
+                           ? others[each.number] = rng.Normal()
+                           : other->second;
+    seen.push_back(sum + each.noise * own + kResidue * doubt * rng.Normal());
   }
   const Unknowns told = Spread(factor_.Solve(std::move(seen)));
   Unknowns at = at_;
@@ -477,8 +470,8 @@ std::unique_ptr<Belief> EffectModel::Predict(const Unknowns& at) const {
       levels.push_back(Adds(at, u, l));
     }
   }
-  return std::unique_ptr<Belief>(new Prediction(
-      *this, PortableExp(at.rest), std::move(single), at.pairs));
+  return std::unique_ptr<Belief>(
+      new Prediction(*this, PortableExp(at.rest), std::move(single), at.pairs));
 }
 
 double Prediction::PairEffect(size_t u, size_t l, size_t v, size_t k) const {

@@ -92,8 +92,8 @@ class EffectModel : public Surrogate {
   // One value of `measured`, and what it depends on.
   struct Observation {
     Assignment assignment;
-    size_t number = 0;   // of the assignment
-    size_t sample = 0;   // index among those seen
+    size_t number = 0;  // of the assignment
+    size_t sample = 0;  // index among those seen
     double log_y = 0;
     double doubt = 1;    // factor of variances: samples of little weight
     bool probe = false;  // one unit alone is not at its dearest level
@@ -102,7 +102,7 @@ class EffectModel : public Surrogate {
     double rest = 0;            // by log r
     double curve = 0;           // by q
     Row pairs;                  // by z
-    double noise = 0;  // standard deviation that no other value shares
+    double noise = 0;           // standard deviation that no other value shares
   };
   // All unknowns, or changes of them.
   struct Unknowns {

@@ -32,8 +32,8 @@ namespace {
 
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
-// How far the first solutions go from the best plain one, beside that which goes
-// all the way; see trust_region.h.
+// How far the first solutions go from the best plain one, beside that which
+// goes all the way; see trust_region.h.
 constexpr double kStartReaches[] = {0.5, 0.25};
 static_assert(std::size(kStartReaches) == kShyStarts);
 // How far earlier finalists move on the way to this budget: a share of what
@@ -223,8 +223,7 @@ class Guided : public StepwiseStrategy {
       const auto optimum = SolveKnapsack(space(), effects);
       if (optimum.ok()) AddAnchor("weighted-dp", *optimum);
       for (double reach : kStartReaches) {
-        const auto near =
-            SolveWithinReach(space(), effects, at_.pivot, reach);
+        const auto near = SolveWithinReach(space(), effects, at_.pivot, reach);
         if (near.ok()) add(*near);
       }
     }

@@ -58,9 +58,9 @@ absl::Status GuidedState::Load(const SearchSpace& space,
     load(saved.at("stand"), stand);
     load(saved.at("pivot"), pivot);
   }
-  for (const auto& [name, list] : {std::pair{"anchors", &anchors},
-                                   std::pair{"contestants", &contestants},
-                                   std::pair{"raced", &raced}}) {
+  for (const auto& [name, list] :
+       {std::pair{"anchors", &anchors}, std::pair{"contestants", &contestants},
+        std::pair{"raced", &raced}}) {
     list->clear();
     for (const json& levels : saved.at(name))
       load(levels, list->emplace_back());

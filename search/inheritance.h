@@ -5,7 +5,8 @@
 // budget moves: they hold everywhere and need not be measured again. Those of
 // modules a search measures itself: it ranks them by samples that all of them
 // share. What earlier searches near the budget ended with is raced again.
-// (Measurements themselves are learnt from wherever they come from, effect_model.h.)
+// (Measurements themselves are learnt from wherever they come from,
+// effect_model.h.)
 //
 // Pure functions.
 #ifndef EVOPRESS_SEARCH_INHERITANCE_H_
