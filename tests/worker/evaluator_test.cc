@@ -30,8 +30,9 @@ struct Process {
 };
 
 using Cases =
-    testing::Types<Case<Local, DenseModel>, Case<Process, DenseModel>,
-                   Case<Local, ExpertsModel>, Case<Process, ExpertsModel>>;
+    testing::Types<Case<Local, DenseModel>, Case<Local, TiedModel>,
+                   Case<Process, DenseModel>, Case<Local, ExpertsModel>,
+                   Case<Process, ExpertsModel>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Cpu, EvaluatorSuite, Cases);
 
 // Processes whose parent is this one.
