@@ -395,7 +395,9 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
       EXPECT_NEAR(losses[0][r].kl, kl, tolerance);
       EXPECT_NEAR(losses[0][r].topk_kl, topk, tolerance);
       EXPECT_NEAR(losses[0][r].nll, -q[next[r]], tolerance);
-      if (own.empty()) EXPECT_EQ(losses[1][r].kl, 0);
+      if (own.empty()) {
+        EXPECT_EQ(losses[1][r].kl, 0);
+      }
       EXPECT_EQ(known[r].top.size(), size_t{kTop});
     }
   }
