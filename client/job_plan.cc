@@ -153,6 +153,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, TokenNeeds needs) {
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
   if (!flags.drop.empty()) labels["drop"] = flags.drop;
+  if (!flags.outer.empty()) labels["units"] = flags.outer;
   if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
   for (const CostTable& table : *tables) {
     labels[absl::StrCat("cost_table.", table.kind)] =
@@ -174,8 +175,10 @@ absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
   }
   auto model = OpenModel(flags.data.model);
   if (!model.ok()) return model.status();
+  auto outer = ParseOuterRule(flags.outer);
+  if (!outer.ok()) return outer.status();
   for (const std::string& source : flags.strategy.anchors) {
-    auto text = ReadAssignmentSource(source, **model);
+    auto text = ReadAssignmentSource(source, **model, *outer);
     if (!text.ok()) return text.status();
     auto anchor = search::ParseAssignment(space, text->text);
     if (!anchor.ok()) return Named(source, anchor.status());
@@ -200,6 +203,9 @@ absl::StatusOr<search::SearchSpace> PlanSpace(
   auto drop = ParseDropRule(flags.drop);
   if (!drop.ok()) return drop.status();
   options.drop = *drop;
+  auto outer = ParseOuterRule(flags.outer);
+  if (!outer.ok()) return outer.status();
+  options.outer = *outer;
   auto space = BuildSpace(model.tensors(), options);
   if (!space.ok()) return space.status();
   for (const CostTable& table : tables) {
