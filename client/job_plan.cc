@@ -65,6 +65,48 @@ bool CanTrade(const search::SearchSpace& space) {
               .empty();
 }
 
+// The embedding and the head, as far as no other unit has a step of their cost.
+std::string OuterUnitsAlone(const search::SearchSpace& space) {
+  const int kind = search::SteeringKind(space);
+  const auto steps = [&](const search::Unit& unit) {
+    std::set<int64_t> found;
+    for (size_t l = 1; l < unit.menu.size(); ++l) {
+      found.insert(unit.menu[l].costs[kind] - unit.menu[l - 1].costs[kind]);
+    }
+    return found;
+  };
+  std::vector<std::string> alone;
+  for (const search::Unit& unit : space.units) {
+    if (unit.name != kEmbeddingLayer && unit.name != kHeadLayer) continue;
+    const std::set<int64_t> own = steps(unit);
+    const bool shared = std::any_of(
+        space.units.begin(), space.units.end(), [&](const search::Unit& other) {
+          if (&other == &unit) return false;
+          const std::set<int64_t> theirs = steps(other);
+          return std::any_of(own.begin(), own.end(), [&](int64_t step) {
+            return theirs.contains(step);
+          });
+        });
+    if (!shared && !own.empty()) alone.push_back(unit.name);
+  }
+  return absl::StrJoin(alone, " and ");
+}
+
+// `status`, with what is missing if an assignment is one of a space with other
+// units.
+absl::Status WithUnitsHint(const absl::Status& status, const std::string& text,
+                           const JobFlags& flags) {
+  if (!flags.outer.empty() ||
+      (!absl::StrContains(text, absl::StrCat(kEmbeddingLayer, ":")) &&
+       !absl::StrContains(text, absl::StrCat(kHeadLayer, ":")))) {
+    return status;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(),
+                                   "; it was found with embedding or head as "
+                                   "units: give --units embed,head too"));
+}
+
 // The same command finds its job again, unless the strategy has changed since.
 std::string RequestId(const v1::JobSpec& spec,
                       const search::StrategyOptions& strategy) {
@@ -181,7 +223,9 @@ absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
     auto text = ReadAssignmentSource(source, **model, *outer);
     if (!text.ok()) return text.status();
     auto anchor = search::ParseAssignment(space, text->text);
-    if (!anchor.ok()) return Named(source, anchor.status());
+    if (!anchor.ok()) {
+      return Named(source, WithUnitsHint(anchor.status(), text->text, flags));
+    }
     guided->anchors.push_back(*std::move(anchor));
   }
   return absl::OkStatus();
@@ -318,6 +362,13 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
     limit.set_seconds(nanoseconds / 1'000'000'000);
     limit.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
   }
+  const std::string alone = OuterUnitsAlone(plan->space);
+  if (flags.strategy.strategy == "evopress" && !alone.empty()) {
+    plan->warnings.push_back(absl::StrCat(
+        "evopress trades equal amounts of the first budget's cost, and no "
+        "other layer is as large as ",
+        alone, ": it keeps its level of the start; use --strategy guided"));
+  }
   if (flags.strategy.strategy == "evopress" && !CanTrade(plan->space)) {
     plan->warnings.push_back(absl::StrCat(
         "evopress trades equal amounts of the first budget's cost, ",
@@ -366,7 +417,10 @@ absl::StatusOr<JobPlan> PlanMeasurement(
   std::set<std::string> names = {"winner", "reference"};
   for (const NamedText& text : assignments) {
     auto assignment = search::ParseAssignment(plan->space, text.text);
-    if (!assignment.ok()) return Named(text.name, assignment.status());
+    if (!assignment.ok()) {
+      return Named(text.name,
+                   WithUnitsHint(assignment.status(), text.text, flags));
+    }
     if (!names.insert(text.name).second) {
       return absl::InvalidArgumentError(absl::StrCat(
           "two assignments are called \"", text.name, "\"; rename one"));

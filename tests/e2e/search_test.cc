@@ -449,7 +449,8 @@ TEST_F(Search, EmbeddingAndHeadAreSearchedAndWrittenAsMeasured) {
     EXPECT_NEAR(Perplexity(tmp_ / ("out-" + name)), perplexity,
                 1e-3 * perplexity);
     std::set<std::string> layers;
-    for (const auto& layer : Recipe(name)["layers"]) {
+    const auto recipe = Recipe(name);
+    for (const auto& layer : recipe["layers"]) {
       layers.insert(layer["layer"].get<std::string>());
       EXPECT_TRUE(layer.contains("blob")) << layer;
     }
@@ -497,6 +498,14 @@ TEST_F(Search, EvalTakesUniformLevelsOfTheOuterUnitsToo) {
   EXPECT_EQ(width["costs"]["code_bits"], 3 * (kWeights + 2 * 256 * 64));
   const auto level = eval("gptq:b3:g32:asym:actorder");
   EXPECT_EQ(level["held_out"], width["held_out"]);
+  // An assignment of more units than the command has.
+  WriteText(tmp_ / "levels.txt", "lm_head: 3\n");
+  const RunResult r = RunEvoPress(
+      {"eval", tmp_ / "model", "--text", tmp_ / "wiki.txt", "--assignment",
+       tmp_ / "levels.txt", "--sequence-length", "32", "--text-tokens", "256",
+       "--statistics-tokens", "512", "--data", tmp_ / "data"});
+  EXPECT_NE(r.exit_code, 0);
+  EXPECT_THAT(r.err, ::testing::HasSubstr("--units embed,head"));
 }
 
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
