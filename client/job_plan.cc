@@ -347,6 +347,11 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
         "--strategy ", flags.strategy.strategy,
         " scores modules alone: give --drop and --menu keep, or use greedy"));
   }
+  if (flags.strategy.strategy == "owl" && !flags.outer.empty()) {
+    return absl::InvalidArgumentError(
+        "--strategy owl goes by the outliers of blocks, and embedding and head "
+        "are in none; leave out --units");
+  }
   if (absl::Status s = AddAnchors(flags, plan->space, *strategy); !s.ok()) {
     return s;
   }

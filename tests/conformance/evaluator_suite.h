@@ -295,6 +295,15 @@ TYPED_TEST_P(EvaluatorSuite, OuterLevelsAreAsGoodAsPutIntoTheCheckpoint) {
     choices.push_back(this->WithOuter({}, 0, {layer}));
   }
   choices.push_back(this->WithOuter({}, 1, this->OuterLayers()));
+  auto model = quant::Checkpoint::Open(GoldenPath(TypeParam::Model::kName));
+  ASSERT_TRUE(model.ok()) << model.status();
+  for (const char* pruned : {"magnitude:50", "magnitude:30:b5:g16:asym"}) {
+    WeightChoice& choice = choices.emplace_back();
+    for (const std::string& layer : this->OuterLayers()) {
+      choice.blob_of_layer[layer] =
+          MakeBlob(**model, layer, pruned, this->directory_.path());
+    }
+  }
   const std::vector<std::vector<int32_t>> samples = {MakeSample(200, 1),
                                                      MakeSample(70, 2)};
   const auto got = this->Evaluate(*this->evaluator_, {choices, samples});

@@ -506,6 +506,13 @@ TEST_F(Search, EvalTakesUniformLevelsOfTheOuterUnitsToo) {
        "--statistics-tokens", "512", "--data", tmp_ / "data"});
   EXPECT_NE(r.exit_code, 0);
   EXPECT_THAT(r.err, ::testing::HasSubstr("--units embed,head"));
+  const RunResult owl = RunEvoPress(
+      {"plan", tmp_ / "model", "--text", tmp_ / "text.txt", "--strategy", "owl",
+       "--units", "head", "--menu", "sparsegpt:50:steps8x64",
+       "--target-sparsity", "0.5", "--sequence-length", "32", "--tokens",
+       "32,64", "--statistics-tokens", "512"});
+  EXPECT_NE(owl.exit_code, 0);
+  EXPECT_THAT(owl.err, ::testing::HasSubstr("leave out --units"));
 }
 
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
