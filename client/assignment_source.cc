@@ -12,6 +12,7 @@
 #include "client/export_evopress.h"
 #include "client/space_builder.h"
 #include "search/assignment_text.h"
+#include "search/level_name.h"
 
 namespace evopress::client {
 namespace {
@@ -20,8 +21,9 @@ namespace fs = std::filesystem;
 
 constexpr char kUniform[] = "uniform:";
 
-NamedText UniformText(const std::string& level,
-                      const quant::Checkpoint& model) {
+absl::StatusOr<NamedText> UniformText(const std::string& level,
+                                      const quant::Checkpoint& model,
+                                      const OuterRule& outer) {
   const bool width = level.find_first_not_of("0123456789") == std::string::npos;
   NamedText text;
   text.name = width ? absl::StrCat("uniform ", level, "-bit")
@@ -31,15 +33,28 @@ NamedText UniformText(const std::string& level,
     absl::StrAppend(&text.text, absl::StripSuffix(tensor.name, ".weight"), ": ",
                     level, "\n");
   }
+  auto layers = OuterLayers(outer, model.tensors());
+  if (!layers.ok()) return layers.status();
+  for (const std::string& layer : *layers) {
+    std::string own = level;
+    const auto name = search::ParseLevel(level);
+    if (!width && name.ok()) {
+      auto menu = OuterMenu(layer, IsTied(model.tensors()), {*name});
+      if (!menu.ok()) return menu.status();
+      own = search::Format(menu->front());
+    }
+    absl::StrAppend(&text.text, layer, ": ", own, "\n");
+  }
   return text;
 }
 
 }  // namespace
 
 absl::StatusOr<NamedText> ReadAssignmentSource(const std::string& source,
-                                               const quant::Checkpoint& model) {
+                                               const quant::Checkpoint& model,
+                                               const OuterRule& outer) {
   if (absl::StartsWith(source, kUniform)) {
-    return UniformText(source.substr(sizeof(kUniform) - 1), model);
+    return UniformText(source.substr(sizeof(kUniform) - 1), model, outer);
   }
   const NamedFile named = ParseNamedFile(source);
   std::error_code error;

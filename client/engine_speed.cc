@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/outer_units.h"
 #include "evopress/v1/tasks.pb.h"
 #include "quant/compressor.h"
 #include "quant/gram.h"
@@ -113,8 +114,12 @@ class SpeedRun {
       for (const std::string& name : unit.layers) {
         const quant::TensorInfo* info = model_.Find(name + ".weight");
         if (info == nullptr || info->shape.size() != 2) continue;
-        blocks_[BlockOfLayer(name)].push_back(
-            {name, {info->shape[0], info->shape[1]}});
+        const Layer layer{name, {info->shape[0], info->shape[1]}};
+        if (name == kEmbeddingLayer || name == kHeadLayer) {
+          outer_.push_back(layer);
+        } else {
+          blocks_[BlockOfLayer(name)].push_back(layer);
+        }
         levels_[name] = &unit.menu;
       }
     }
@@ -137,8 +142,24 @@ class SpeedRun {
     return absl::OkStatus();
   }
 
-  // One assignment a blob of `layer`, everything else as it is.
+  // One assignment a blob of `layer`; of the outer layers, whose levels cost
+  // time of their own, all have the same; everything else as it is.
   absl::StatusOr<std::vector<worker::WeightChoice>> ChoicesAt(
+      const Layer& layer) {
+    auto choices = BlobsOf(layer);
+    if (!choices.ok()) return choices.status();
+    for (const Layer& outer : outer_) {
+      auto blobs = BlobsOf(outer);
+      if (!blobs.ok()) return blobs.status();
+      for (worker::WeightChoice& choice : *choices) {
+        choice.blob_of_layer.insert((*blobs)[0].blob_of_layer.begin(),
+                                    (*blobs)[0].blob_of_layer.end());
+      }
+    }
+    return choices;
+  }
+
+  absl::StatusOr<std::vector<worker::WeightChoice>> BlobsOf(
       const Layer& layer) {
     std::vector<float> weight(layer.shape.rows * layer.shape.cols);
     if (absl::Status s =
@@ -310,7 +331,7 @@ class SpeedRun {
   }
 
   std::vector<Layer> AllLayers() const {
-    std::vector<Layer> all;
+    std::vector<Layer> all = outer_;
     for (const auto& [block, layers] : blocks_) {
       all.insert(all.end(), layers.begin(), layers.end());
     }
@@ -345,6 +366,7 @@ class SpeedRun {
   const EngineSpeedOptions options_;
   const ScratchDir scratch_;
   std::map<int, std::vector<Layer>> blocks_;
+  std::vector<Layer> outer_;  // embedding and head, if they are searched
   std::map<std::string, const std::vector<search::LevelChoice>*> levels_;
   std::unique_ptr<worker::Evaluator> evaluator_;
   std::vector<std::vector<int32_t>> sequences_;

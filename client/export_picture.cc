@@ -152,7 +152,9 @@ std::string DrawAssignment(const search::SearchSpace& space,
   }
   for (size_t r = 0; r < grid.rows.size(); ++r) {
     const auto name = absl::StripPrefix(
-        absl::StripPrefix(grid.rows[r], "self_attn."), "mlp.");
+        absl::StripPrefix(absl::StripPrefix(grid.rows[r], "self_attn."),
+                          "mlp."),
+        "model.");
     absl::StrAppend(&svg, SvgText(kLeft - 8, kTop + kCell * (r + 0.66), "end",
                                   "#333333", 11, std::string(name)));
   }

@@ -159,6 +159,14 @@ void AddMenuFlags(CLI::App& app, JobFlags& flags) {
   app.add_option("--drop", flags.drop,
                  "Modules that may be dropped: attn, mlp, attn,mlp or block "
                  "(both together); alone (--menu keep) or with any menu");
+  app.add_option(
+      "--units", flags.outer,
+      "Units beside the linear layers of the blocks: embed (token "
+      "embedding), head (output head) or embed,head. Where the model has one "
+      "matrix for both, either makes it one unit whose level acts on both "
+      "uses. They take the levels of --menu; an embedding of its own takes "
+      "rtn instead of gptq, with the same bits, groups and scale search, as "
+      "it has no inputs to take statistics of");
   app.add_option("--cost-table", flags.cost_tables,
                  "Costs of your own, e.g. nanoseconds: a file that begins "
                  "\"kind=decode unit=ns\", then a line \"LAYER LEVEL COST\" "

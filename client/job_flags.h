@@ -60,6 +60,7 @@ struct JobFlags {
   std::string group = "none";
   std::vector<std::string> ties;         // "PATTERN,PATTERN"
   std::string drop;                      // "attn,mlp", "block"
+  std::string outer;                     // "embed,head"
   std::vector<std::string> cost_tables;  // files, see cost_table.h
   BudgetOptions budget;
   double max_hours = 0;           // 0: no bound

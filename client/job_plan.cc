@@ -66,6 +66,48 @@ bool CanTrade(const search::SearchSpace& space) {
               .empty();
 }
 
+// The embedding and the head, as far as no other unit has a step of their cost.
+std::string OuterUnitsAlone(const search::SearchSpace& space) {
+  const int kind = search::SteeringKind(space);
+  const auto steps = [&](const search::Unit& unit) {
+    std::set<int64_t> found;
+    for (size_t l = 1; l < unit.menu.size(); ++l) {
+      found.insert(unit.menu[l].costs[kind] - unit.menu[l - 1].costs[kind]);
+    }
+    return found;
+  };
+  std::vector<std::string> alone;
+  for (const search::Unit& unit : space.units) {
+    if (unit.name != kEmbeddingLayer && unit.name != kHeadLayer) continue;
+    const std::set<int64_t> own = steps(unit);
+    const bool shared = std::any_of(
+        space.units.begin(), space.units.end(), [&](const search::Unit& other) {
+          if (&other == &unit) return false;
+          const std::set<int64_t> theirs = steps(other);
+          return std::any_of(own.begin(), own.end(), [&](int64_t step) {
+            return theirs.contains(step);
+          });
+        });
+    if (!shared && !own.empty()) alone.push_back(unit.name);
+  }
+  return absl::StrJoin(alone, " and ");
+}
+
+// `status`, with what is missing if an assignment is one of a space with other
+// units.
+absl::Status WithUnitsHint(const absl::Status& status, const std::string& text,
+                           const JobFlags& flags) {
+  if (!flags.outer.empty() ||
+      (!absl::StrContains(text, absl::StrCat(kEmbeddingLayer, ":")) &&
+       !absl::StrContains(text, absl::StrCat(kHeadLayer, ":")))) {
+    return status;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(),
+                                   "; it was found with embedding or head as "
+                                   "units: give --units embed,head too"));
+}
+
 // The same command finds its job again, unless the strategy has changed since.
 std::string RequestId(const v1::JobSpec& spec,
                       const search::StrategyOptions& strategy) {
@@ -154,6 +196,7 @@ absl::StatusOr<JobPlan> PlanCommon(const JobFlags& flags, TokenNeeds needs) {
   labels["menu"] = flags.menu;
   labels["group"] = flags.group;
   if (!flags.drop.empty()) labels["drop"] = flags.drop;
+  if (!flags.outer.empty()) labels["units"] = flags.outer;
   if (!flags.ties.empty()) labels["tie"] = absl::StrJoin(flags.ties, " ");
   for (const CostTable& table : *tables) {
     labels[absl::StrCat("cost_table.", table.kind)] =
@@ -173,11 +216,15 @@ absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
   }
   auto model = OpenModel(flags.data.model);
   if (!model.ok()) return model.status();
+  auto outer = ParseOuterRule(flags.outer);
+  if (!outer.ok()) return outer.status();
   for (const std::string& source : flags.strategy.anchors) {
-    auto text = ReadAssignmentSource(source, **model);
+    auto text = ReadAssignmentSource(source, **model, *outer);
     if (!text.ok()) return text.status();
     auto anchor = search::ParseAssignment(space, text->text);
-    if (!anchor.ok()) return Named(source, anchor.status());
+    if (!anchor.ok()) {
+      return Named(source, WithUnitsHint(anchor.status(), text->text, flags));
+    }
     guided->anchors.push_back(*std::move(anchor));
   }
   return absl::OkStatus();
@@ -199,6 +246,9 @@ absl::StatusOr<search::SearchSpace> PlanSpace(
   auto drop = ParseDropRule(flags.drop);
   if (!drop.ok()) return drop.status();
   options.drop = *drop;
+  auto outer = ParseOuterRule(flags.outer);
+  if (!outer.ok()) return outer.status();
+  options.outer = *outer;
   auto space = BuildSpace(model.tensors(), options);
   if (!space.ok()) return space.status();
   for (const CostTable& table : tables) {
@@ -296,6 +346,11 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
         "--strategy ", flags.strategy.strategy,
         " scores modules alone: give --drop and --menu keep, or use greedy"));
   }
+  if (flags.strategy.strategy == "owl" && !flags.outer.empty()) {
+    return absl::InvalidArgumentError(
+        "--strategy owl goes by the outliers of blocks, and embedding and head "
+        "are in none; leave out --units");
+  }
   if (absl::Status s = AddAnchors(flags, plan->space, *strategy); !s.ok()) {
     return s;
   }
@@ -310,6 +365,13 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
         absl::ToInt64Nanoseconds(absl::Hours(flags.max_hours));
     limit.set_seconds(nanoseconds / 1'000'000'000);
     limit.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
+  }
+  const std::string alone = OuterUnitsAlone(plan->space);
+  if (flags.strategy.strategy == "evopress" && !alone.empty()) {
+    plan->warnings.push_back(absl::StrCat(
+        "evopress trades equal amounts of the first budget's cost, and no "
+        "other layer is as large as ",
+        alone, ": it keeps its level of the start; use --strategy guided"));
   }
   if (flags.strategy.strategy == "evopress" && !CanTrade(plan->space)) {
     plan->warnings.push_back(absl::StrCat(
@@ -358,7 +420,10 @@ absl::StatusOr<JobPlan> PlanMeasurement(
   std::set<std::string> names = {"winner", "reference"};
   for (const NamedText& text : assignments) {
     auto assignment = search::ParseAssignment(plan->space, text.text);
-    if (!assignment.ok()) return Named(text.name, assignment.status());
+    if (!assignment.ok()) {
+      return Named(text.name,
+                   WithUnitsHint(assignment.status(), text.text, flags));
+    }
     if (!names.insert(text.name).second) {
       return absl::InvalidArgumentError(absl::StrCat(
           "two assignments are called \"", text.name, "\"; rename one"));

@@ -57,8 +57,10 @@ absl::Status RunMeasurement(const MeasurementFlags& flags,
   } else {
     auto model = OpenModel(job.data.model);
     if (!model.ok()) return model.status();
+    auto outer = ParseOuterRule(job.outer);
+    if (!outer.ok()) return outer.status();
     for (const std::string& source : sources) {
-      auto text = ReadAssignmentSource(source, **model);
+      auto text = ReadAssignmentSource(source, **model, *outer);
       if (!text.ok()) return text.status();
       texts.push_back(*std::move(text));
     }

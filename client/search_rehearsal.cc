@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "client/engine_speed.h"
+#include "client/outer_units.h"
 #include "client/space_builder.h"
 #include "evopress/v1/tasks.pb.h"
 #include "proto/conversions.h"
@@ -80,18 +81,21 @@ class WorkCounter {
     common_.mutable_data()->set_length(static_cast<int32_t>(length));
     std::set<int> blocks;
     for (const search::Unit& unit : space.units) {
+      // An embedding comes before all blocks, a head of its own after them.
       int first = std::numeric_limits<int>::max();
       for (const std::string& layer : unit.layers) {
-        first = std::min(first, BlockOfLayer(layer));
+        if (layer != kHeadLayer) first = std::min(first, BlockOfLayer(layer));
       }
       block_of_unit_.push_back(first);
-      blocks.insert(first);
+      if (first >= 0 && first < std::numeric_limits<int>::max()) {
+        blocks.insert(first);
+      }
     }
     for (int& block : block_of_unit_) {
-      block =
-          static_cast<int>(std::distance(blocks.begin(), blocks.find(block)));
+      block = static_cast<int>(
+          std::distance(blocks.begin(), blocks.lower_bound(block)));
     }
-    blocks_ = static_cast<int>(blocks.size());
+    blocks_ = std::max<int>(1, blocks.size());
   }
 
   std::vector<TaskWork> Count(const search::Round& round) {

@@ -26,12 +26,43 @@ constexpr char kRouter[] = ".gate.weight";  // small, and decides for experts
 // "model.layers.12.x" sorts as numbers do, so that spaces read in model order.
 std::pair<int64_t, std::string> ModelOrder(const std::string& layer) {
   int64_t block = std::numeric_limits<int64_t>::max();
+  if (layer == kEmbeddingLayer) return {-1, layer};
+  if (!absl::StartsWith(layer, kBlocks)) return {block, layer};
   const std::string rest = layer.substr(sizeof(kBlocks) - 1);
   const std::string number = rest.substr(0, rest.find('.'));
   if (!absl::SimpleAtoi(number, &block)) {
     block = std::numeric_limits<int64_t>::max();
   }
   return {block, layer};
+}
+
+// One layer with the costs of its levels.
+absl::StatusOr<search::Unit> MakeUnit(
+    const std::string& layer, const quant::TensorInfo& tensor,
+    const std::vector<search::LevelName>& menu) {
+  search::Unit unit;
+  unit.name = layer;
+  unit.layers = {layer};
+  unit.weights = tensor.elements();
+  const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
+  for (const search::LevelName& level : menu) {
+    if (level.method == search::kDrop) {
+      return absl::InvalidArgumentError(
+          "modules are dropped, not layers: instead of the level drop in "
+          "--menu give --drop attn,mlp");
+    }
+    auto costs = quant::CostsOf(shape, level);
+    if (!costs.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer ", unit.name, " of ", shape.rows, " x ",
+                       shape.cols, " cannot take level ", search::Format(level),
+                       " of the menu: ", costs.status().message()));
+    }
+    unit.menu.push_back({search::Format(level),
+                         {costs->code_bits, costs->stored_bits,
+                          costs->stored_bits, costs->nonzeros}});
+  }
+  return unit;
 }
 
 absl::Status Unreachable(const search::SearchSpace& space,
@@ -137,41 +168,27 @@ absl::StatusOr<search::SearchSpace> BuildSpace(
   search::SearchSpace space;
   space.cost_kinds = {"code_bits", "stored_bits", "model_bits", kNonzerosName};
   space.constant_costs.resize(space.cost_kinds.size());
+  auto outer = OuterLayers(options.outer, tensors);
+  if (!outer.ok()) return outer.status();
   for (const quant::TensorInfo& tensor : tensors) {
-    if (!IsSearched(tensor)) {
+    const std::string layer(absl::StripSuffix(tensor.name, kWeight));
+    const bool is_outer =
+        std::find(outer->begin(), outer->end(), layer) != outer->end();
+    if (!IsSearched(tensor) && !is_outer) {
       space.constant_costs[kModelBits] += tensor.bytes * 8;
       continue;
     }
-    search::Unit unit;
-    unit.name = std::string(absl::StripSuffix(tensor.name, kWeight));
-    unit.layers = {unit.name};
-    unit.weights = tensor.elements();
-    const quant::WeightShape shape{tensor.shape[0], tensor.shape[1]};
-    auto menu = search::ParseMenu(options.menu, unit.weights);
+    auto menu = search::ParseMenu(options.menu, tensor.elements());
+    if (menu.ok() && is_outer) menu = OuterMenu(layer, IsTied(tensors), *menu);
     if (!menu.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "menu of layer ", unit.name, ": ", menu.status().message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("menu of layer ", layer, ": ", menu.status().message()));
     }
-    for (const search::LevelName& level : *menu) {
-      if (level.method == search::kDrop) {
-        return absl::InvalidArgumentError(
-            "modules are dropped, not layers: instead of the level drop in "
-            "--menu give --drop attn,mlp");
-      }
-      auto costs = quant::CostsOf(shape, level);
-      if (!costs.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "layer ", unit.name, " of ", shape.rows, " x ", shape.cols,
-            " cannot take level ", search::Format(level),
-            " of the menu: ", costs.status().message()));
-      }
-      unit.menu.push_back({search::Format(level),
-                           {costs->code_bits, costs->stored_bits,
-                            costs->stored_bits, costs->nonzeros}});
-    }
-    space.units.push_back(std::move(unit));
+    auto unit = MakeUnit(layer, tensor, *menu);
+    if (!unit.ok()) return unit.status();
+    space.units.push_back(*std::move(unit));
   }
-  if (space.units.empty()) {
+  if (space.units.size() == outer->size()) {
     return absl::InvalidArgumentError(
         "the model has no linear layers below model.layers to search over");
   }
@@ -284,13 +301,17 @@ std::optional<UniformBaseline> FindUniformBaseline(
   auto level = search::ParseLevel(uniform->level);
   std::string name = absl::StrCat("uniform ", uniform->level);
   if (level.ok() && level->sparsity.kind == search::Sparsity::Kind::kNone) {
-    // The width alone names it unless the menu has it twice.
-    int same_width = 0;
-    for (const auto& choice : space.units[0].menu) {
-      auto other = search::ParseLevel(choice.name);
-      same_width += other.ok() && other->bits == level->bits;
+    // The width alone names it unless a menu has it twice.
+    int most = 0;
+    for (const search::Unit& unit : space.units) {
+      int same_width = 0;
+      for (const auto& choice : unit.menu) {
+        auto other = search::ParseLevel(choice.name);
+        same_width += other.ok() && other->bits == level->bits;
+      }
+      most = std::max(most, same_width);
     }
-    if (same_width == 1) name = absl::StrCat("uniform ", level->bits, "-bit");
+    if (most == 1) name = absl::StrCat("uniform ", level->bits, "-bit");
   }
   return UniformBaseline{name, uniform->assignment};
 }

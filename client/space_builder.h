@@ -3,8 +3,9 @@
 //
 // Searched are the linear layers of the transformer blocks: two-dimensional
 // weights below "model.layers." that are neither norms nor the routers of
-// experts, under their Hugging Face names without ".weight". All else stays as
-// it is.
+// experts, under their Hugging Face names without ".weight"; where asked for,
+// also the token embedding and the output head (outer_units.h). All else stays
+// as it is.
 //
 // Cost kinds: "code_bits" (weights x bits, of pruned layers kept weights x bits
 // and a bit a weight for the positions), "stored_bits" (with scales, zeros and
@@ -23,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/module_units.h"
+#include "client/outer_units.h"
 #include "quant/checkpoint.h"
 #include "search/grouping.h"
 #include "search/space.h"
@@ -40,9 +42,10 @@ struct SpaceOptions {
   search::GroupRule group = search::GroupRule::kSize;
   std::vector<search::Tie> ties;
   DropRule drop;
+  OuterRule outer;
 };
 
-// True for the weights of searched layers.
+// True for the weights of the blocks' linear layers.
 bool IsSearched(const quant::TensorInfo& tensor);
 
 // The space without budgets. InvalidArgument names the layer and the level if

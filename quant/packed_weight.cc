@@ -1,7 +1,5 @@
 #include "quant/packed_weight.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -80,43 +78,6 @@ uint16_t LoadHalfBits(const uint8_t* at) {
   return half;
 }
 
-// One a grid.
-std::vector<uint8_t> UnpackZeros(const PackedWeight& w) {
-  const int64_t grids = w.rows * w.groups();
-  std::vector<uint8_t> zeros(grids, static_cast<uint8_t>(1 << (w.bits - 1)));
-  if (!w.symmetric) UnpackBits(w.zeros.data(), grids, w.bits, zeros.data());
-  return zeros;
-}
-
-// REQUIRES: a valid sparse weight; room for rows * cols floats.
-void UnpackSparse(const PackedWeight& w, float* out) {
-  const bool numbers = w.bits == kFloat16Bits;
-  std::vector<uint8_t> codes;
-  std::vector<uint8_t> zeros;
-  if (!numbers) {
-    codes.resize(KeptWeights(w));
-    UnpackBits(w.codes.data(), static_cast<int64_t>(codes.size()), w.bits,
-               codes.data());
-    zeros = UnpackZeros(w);
-  }
-  int64_t next = 0;  // of the kept weights
-  for (int64_t i = 0; i < w.rows * w.cols; ++i) {
-    if ((w.positions[i / 8] >> (i % 8) & 1) == 0) {
-      out[i] = 0.0f;
-    } else if (numbers) {
-      out[i] = _cvtsh_ss(LoadHalfBits(w.codes.data() + 2 * next++));
-    } else {
-      const int64_t column = i % w.cols;
-      const int64_t group = w.group_of_column.empty()
-                                ? column / w.group_size
-                                : w.group_of_column[column];
-      const int64_t grid = i / w.cols * w.groups() + group;
-      out[i] = _cvtsh_ss(w.scales[grid]) *
-               static_cast<float>(codes[next++] - zeros[grid]);
-    }
-  }
-}
-
 }  // namespace
 
 int64_t KeptWeights(const PackedWeight& w) {
@@ -172,41 +133,6 @@ absl::Status Validate(const PackedWeight& w) {
     }
   }
   return ValidatePadding(w);
-}
-
-absl::Status Unpack(const PackedWeight& w, absl::Span<float> out) {
-  if (absl::Status status = Validate(w); !status.ok()) return status;
-  if (static_cast<int64_t>(out.size()) != w.rows * w.cols) {
-    return SizeError("out", out.size(), w.rows * w.cols);
-  }
-  if (w.sparse()) {
-    UnpackSparse(w, out.data());
-    return absl::OkStatus();
-  }
-  const int64_t groups = w.groups();
-  const int64_t row_bytes = PackedBytes(w.cols, w.bits);
-  std::vector<uint8_t> codes(w.cols);
-  const std::vector<uint8_t> zeros = UnpackZeros(w);
-  for (int64_t r = 0; r < w.rows; ++r) {
-    UnpackBits(w.codes.data() + r * row_bytes, w.cols, w.bits, codes.data());
-    float* row = out.data() + r * w.cols;
-    if (!w.group_of_column.empty()) {
-      for (int64_t c = 0; c < w.cols; ++c) {
-        const int64_t grid = r * groups + w.group_of_column[c];
-        row[c] = _cvtsh_ss(w.scales[grid]) *
-                 static_cast<float>(codes[c] - zeros[grid]);
-      }
-      continue;
-    }
-    for (int64_t g = 0; g < groups; ++g) {
-      const float scale = _cvtsh_ss(w.scales[r * groups + g]);
-      const int zero = zeros[r * groups + g];
-      for (int64_t c = g * w.group_size; c < (g + 1) * w.group_size; ++c) {
-        row[c] = scale * static_cast<float>(codes[c] - zero);
-      }
-    }
-  }
-  return absl::OkStatus();
 }
 
 int64_t StoredBits(const PackedWeight& w) {

@@ -1,310 +1,493 @@
 #include "search/effect_model.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <string>
+#include <tuple>
 
 #include "search/grouping.h"
+#include "search/portable_math.h"
+#include "search/trust_region.h"
 
 namespace evopress::search {
 namespace {
 
-// Prior spreads, as shares of an effect. They say how far measured effects may
-// stray before the model gives up its structure; the data decides the rest.
-constexpr double kSide = 1;     // dearer against cheaper, of a whole type
-constexpr double kStep = 0.25;  // a level against its unit's slope
-constexpr double kPair = 0.25;  // two units near each other
+// Spreads of the unknowns before anything is measured. They say how far
+// measurements may stray before the model gives up its structure.
+constexpr double kOwn = 2;      // log c_u around its type
+constexpr double kStep = 0.2;   // log t
+constexpr double kScale = 0.5;  // log b_s
+constexpr double kCurve = 0.3;  // q
+constexpr double kPair = 0.25;  // interactions, as a share of both effects
+constexpr double kStray = 0.3;  // log c_u on one sample
+// What else is not additive: the same for all samples of an assignment, and
+// more of it the more of the damage is due to dropped modules.
+constexpr double kOther = 0.03;
+constexpr double kOtherDropped = 0.3;
+constexpr double kResidue = 0.01;  // of one value alone
 // Units this near in the order of the space interact: a block has about seven.
 constexpr size_t kNear = 8;
-// What else is not additive, as a share of all that a pair changes.
-constexpr double kRest = 0.1;
-// How much one sample's effect of a unit alone strays from the mean.
-constexpr double kProbeNoise = 0.5;
-// Bounds of the spread of slopes within a type.
-constexpr double kLeastOwn = 0.25;
-constexpr double kMostOwn = 2;
 
-bool Learnable(const PairedDifference& difference) {
-  return difference.samples > 0 && std::isfinite(difference.mean);
-}
+constexpr size_t kMostObservations = 600;
+constexpr int kMostSteps = 6;
+constexpr double kLongestStep = 0.7;  // in any logarithm
+// Interactions leave at least this share of V.
+constexpr double kLeastTogether = 0.2;
+constexpr double kSettled = 0.02;
+// No sensitivity is guessed further below the median of its type, in log c.
+constexpr double kLeast = -2;
 
 double Square(double x) { return x * x; }
 
-double Dot(const std::vector<std::pair<size_t, double>>& a,
-           const std::vector<std::pair<size_t, double>>& b) {
-  double sum = 0;
-  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-    if (a[i].first < b[j].first) {
-      ++i;
-    } else if (a[i].first > b[j].first) {
-      ++j;
-    } else {
-      sum += a[i++].second * b[j++].second;
-    }
-  }
-  return sum;
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
-double Dot(const std::vector<std::pair<size_t, double>>& row,
-           const std::vector<double>& z) {
-  double sum = 0;
-  for (const auto& [component, coefficient] : row) {
-    sum += coefficient * z[component];
+// Sums of a[u] * b[u] over all units, and over those of equal levels.
+std::pair<double, double> SharedUnits(const std::vector<double>& a,
+                                      const std::vector<double>& b,
+                                      const std::vector<double>& levels_a,
+                                      const std::vector<double>& levels_b) {
+  constexpr size_t kLanes = 8;
+  using Lanes = Eigen::Array<double, kLanes, 1>;
+  Lanes all = Lanes::Zero(), equal = Lanes::Zero();
+  size_t u = 0;
+  for (; u + kLanes <= a.size(); u += kLanes) {
+    const auto lanes = [u](const std::vector<double>& values) {
+      return Eigen::Map<const Lanes>(values.data() + u);
+    };
+    const Lanes both = lanes(a) * lanes(b);
+    all += both;
+    equal += (lanes(levels_a) == lanes(levels_b)).select(both, 0.0);
   }
-  return sum;
+  std::pair<double, double> sums;
+  for (; u < a.size(); ++u) {
+    sums.first += a[u] * b[u];
+    if (levels_a[u] == levels_b[u]) sums.second += a[u] * b[u];
+  }
+  for (Eigen::Index lane = 0; lane < Eigen::Index{kLanes}; ++lane) {
+    sums.first += all[lane];
+    sums.second += equal[lane];
+  }
+  return sums;
+}
+
+double Toward(double from, double to) {
+  return from + std::clamp(to - from, -kLongestStep, kLongestStep);
 }
 
 }  // namespace
 
 EffectModel::EffectModel(const SearchSpace& space, const Effects& errors,
-                         const Assignment& pivot, const Measured& measured,
-                         const Pairs& pairs)
-    : space_(space), errors_(errors), pivot_(pivot) {
+                         const Assignment& pivot, const Measured& measured)
+    : space_(space), errors_(errors), pivot_(pivot), dearest_(Dearest(space)) {
   std::map<std::string, size_t> index;
   for (const Unit& unit : space.units) {
     type_.push_back(
         index.emplace(RoleName(unit.name), index.size()).first->second);
+    at_.levels.emplace_back(unit.menu.size());
   }
   types_ = index.size();
-  components_ = space.units.size() + 2 * types_;
-  for (const Unit& unit : space.units) {
-    first_level_.push_back(components_);
-    components_ += unit.menu.size();
-  }
-  first_pair_ = components_;
-  components_ += space.units.size() * kNear * 4;
-  LearnSlopes(measured, pairs);
-  Regress(measured, pairs);
+  at_.units.assign(space.units.size(), 0.0);
+  at_.pairs.assign(space.units.size() * kNear * 4, 0.0);
+  Select(measured);
+  at_.scales.assign(samples_, 0.0);
+  Guess();
+  Fit();
 }
 
-// A slope for each type, how much the units of a type differ from it, and how
-// much greater effects are here than where they were probed.
-void EffectModel::LearnSlopes(const Measured& measured, const Pairs& pairs) {
-  struct Probe {
-    size_t unit;
-    double effect, error;
+void EffectModel::Select(const Measured& measured) {
+  struct Known {
+    const Assignment* assignment;
+    int32_t sample;
+    double value;
+    bool probe;
+    int changes;
   };
-  std::vector<Probe> probes;
-  std::vector<double> effects(types_), errors(types_);
-  double all_effects = 0, all_errors = 0;
-  for (const auto& [probe, dearest] : pairs.probes) {
-    const PairedDifference difference = measured.Compare(probe, dearest);
-    if (!Learnable(difference)) continue;
-    const Assignment a = Fill(probe), b = Fill(dearest);
-    const size_t unit = static_cast<size_t>(
-        std::mismatch(a.levels.begin(), a.levels.end(), b.levels.begin())
-            .first -
-        a.levels.begin());
-    const double error =
-        errors_[unit][a.levels[unit]] - errors_[unit][b.levels[unit]];
-    if (error <= 0) continue;
-    probes.push_back({unit, difference.mean, error});
-    effects[type_[unit]] += difference.mean;
-    errors[type_[unit]] += error;
-    all_effects += difference.mean;
-    all_errors += error;
-  }
-  const double common =
-      all_effects > 0 && all_errors > 0 ? all_effects / all_errors : 1;
-  for (size_t t = 0; t < types_; ++t) {
-    const bool known = effects[t] > 0 && errors[t] > 0;
-    slope_.push_back(known ? effects[t] / errors[t] : common);
-  }
-  std::vector<double> own_slope;
-  for (size_t type : type_) own_slope.push_back(slope_[type]);
-  double stray = 0, squares = 0;
-  for (const Probe& probe : probes) {
-    const double mean = slope_[type_[probe.unit]] * probe.error;
-    stray += Square(probe.effect - mean);
-    squares += Square(mean);
-    own_slope[probe.unit] = std::max(0.0, probe.effect / probe.error);
-  }
-  if (squares > 0) {
-    own_ = std::clamp(std::sqrt(stray / squares), kLeastOwn, kMostOwn);
-  }
-  double measured_sum = 0, expected_sum = 0;
-  for (const auto& [whole, dearest] : pairs.wholes) {
-    const PairedDifference difference = measured.Compare(whole, dearest);
-    if (!Learnable(difference)) continue;
-    const Assignment a = Fill(whole), b = Fill(dearest);
-    measured_sum += difference.mean;
-    for (size_t u = 0; u < a.levels.size(); ++u) {
-      expected_sum +=
-          own_slope[u] * (errors_[u][a.levels[u]] - errors_[u][b.levels[u]]);
+  std::vector<Known> known;
+  for (const auto& [assignment, values] : measured.values()) {
+    const int lowered = Changes(space_, assignment, dearest_);
+    const int changes = Changes(space_, assignment, pivot_);
+    for (const auto& [sample, value] : values) {
+      if (!(value > 0) || !std::isfinite(value)) continue;
+      known.push_back({&assignment, sample, value, lowered <= 1, changes});
     }
   }
-  if (measured_sum > 0 && expected_sum > 0) near_ = measured_sum / expected_sum;
-  for (double& slope : slope_) slope *= near_;
+  if (known.size() > kMostObservations) {
+    std::stable_sort(known.begin(), known.end(),
+                     [](const Known& a, const Known& b) {
+                       return std::tuple(!a.probe, a.changes) <
+                              std::tuple(!b.probe, b.changes);
+                     });
+    known.resize(kMostObservations);
+  }
+  std::map<Assignment, size_t> numbers;
+  std::map<int32_t, size_t> samples;
+  for (const Known& each : known) {
+    Observation& made = observations_.emplace_back();
+    made.assignment = *each.assignment;
+    made.number =
+        numbers.emplace(made.assignment, numbers.size()).first->second;
+    made.sample = samples.emplace(each.sample, samples.size()).first->second;
+    made.log_y = PortableLog(each.value);
+    made.doubt = 1 / measured.WeightOf(each.sample);
+    made.probe = each.probe;
+  }
+  samples_ = samples.size();
 }
 
-double EffectModel::Mean(size_t u, size_t l) const {
-  return slope_[type_[u]] * (errors_[u][l] - errors_[u][pivot_.levels[u]]);
+// What single units do tells their sensitivities at once; others are like
+// those of their type.
+void EffectModel::Guess() {
+  std::map<size_t, double> dearest;  // by sample
+  for (const Observation& each : observations_) {
+    if (each.assignment == dearest_) dearest[each.sample] = each.log_y;
+  }
+  const size_t units = space_.units.size();
+  std::vector<double> sums(units);
+  std::vector<int> counts(units);
+  for (const Observation& each : observations_) {
+    const auto base = dearest.find(each.sample);
+    if (!each.probe || base == dearest.end()) continue;
+    for (size_t u = 0; u < units; ++u) {
+      const size_t level = each.assignment.levels[u];
+      if (level == dearest_.levels[u]) continue;
+      if (!IsActive(space_, each.assignment, u)) continue;
+      const double error = errors_[u][level] - errors_[u][dearest_.levels[u]];
+      if (error <= 0) continue;
+      sums[u] += (PortableExp(each.log_y) - PortableExp(base->second)) / error;
+      ++counts[u];
+    }
+  }
+  std::vector<double> all;
+  std::vector<std::vector<double>> by_type(types_);
+  for (size_t u = 0; u < units; ++u) {
+    if (counts[u] == 0 || sums[u] <= 0) continue;
+    all.push_back(PortableLog(sums[u] / counts[u]));
+    by_type[type_[u]].push_back(all.back());
+  }
+  if (all.empty()) {
+    for (const Observation& each : observations_) {
+      double error = 0;
+      for (size_t u = 0; u < units; ++u) {
+        if (!IsActive(space_, each.assignment, u)) continue;
+        error += errors_[u][each.assignment.levels[u]];
+      }
+      if (error > 0) all.push_back(each.log_y - PortableLog(error));
+    }
+  }
+  const double common = Median(all);
+  for (size_t u = 0; u < units; ++u) {
+    const std::vector<double>& type = by_type[type_[u]];
+    const double typical = type.empty() ? common : Median(type);
+    at_.units[u] = counts[u] == 0 ? typical
+                   : sums[u] <= 0 ? typical + kLeast
+                                  : std::max(typical + kLeast,
+                                             PortableLog(sums[u] / counts[u]));
+  }
+  double least = 0;  // rest
+  for (const auto& [sample, log_y] : dearest) {
+    double explained = 0;
+    for (size_t u = 0; u < units; ++u) {
+      explained += Adds(at_, u, dearest_.levels[u]);
+    }
+    const double y = PortableExp(log_y);
+    least +=
+        std::max(y - explained, 0.01 * y) / static_cast<double>(dearest.size());
+  }
+  if (dearest.empty()) {
+    for (const Observation& each : observations_) {
+      const double y = 0.001 * PortableExp(each.log_y);
+      if (least == 0 || y < least) least = y;
+    }
+  }
+  at_.rest = rest_mean_ = least > 0 ? PortableLog(least) : 0;
 }
 
-void EffectModel::AddUnit(size_t u, size_t l, double sign, Terms& terms) const {
-  const size_t pivot = pivot_.levels[u];
-  if (l == pivot) return;
-  const double mean = sign * Mean(u, l);
-  const size_t side = l > pivot ? 1 : 0;
-  terms[u] += own_ * mean;
-  terms[space_.units.size() + 2 * type_[u] + side] += kSide * mean;
-  terms[first_level_[u] + l] += kStep * mean;
+double EffectModel::Adds(const Unknowns& at, size_t u, size_t l) const {
+  if (errors_[u][l] <= 0) return 0;
+  return errors_[u][l] * PortableExp(at.units[u] + at.levels[u][l]);
+}
+
+std::vector<double> EffectModel::TypeMeans() const {
+  std::vector<double> sums(types_);
+  std::vector<int> counts(types_);
+  for (size_t u = 0; u < type_.size(); ++u) {
+    sums[type_[u]] += at_.units[u];
+    ++counts[type_[u]];
+  }
+  std::vector<double> means;
+  for (size_t type : type_) means.push_back(sums[type] / counts[type]);
+  return means;
 }
 
 std::pair<size_t, double> EffectModel::Interaction(size_t u, size_t l, size_t v,
                                                    size_t k) const {
-  const size_t sides =
-      (l > pivot_.levels[u] ? 2 : 0) + (k > pivot_.levels[v] ? 1 : 0);
-  return {first_pair_ + (u * kNear + (v - u - 1)) * 4 + sides,
-          kPair * std::sqrt(std::abs(Mean(u, l) * Mean(v, k)))};
+  const size_t i = pivot_.levels[u], j = pivot_.levels[v];
+  const size_t sides = (l > i ? 2 : 0) + (k > j ? 1 : 0);
+  const double changes =
+      (adds_[u][l] - adds_[u][i]) * (adds_[v][k] - adds_[v][j]);
+  return {(u * kNear + (v - u - 1)) * 4 + sides,
+          kPair * std::sqrt(std::abs(changes))};
 }
 
-void EffectModel::AddInteractions(const Assignment& assignment, double sign,
-                                  Terms& terms) const {
+EffectModel::Row EffectModel::Interactions(const Assignment& assignment) const {
   const std::vector<uint16_t>& levels = assignment.levels;
+  Row row;
   for (size_t u = 0; u < levels.size(); ++u) {
     if (levels[u] == pivot_.levels[u]) continue;
     for (size_t v = u + 1; v < levels.size() && v <= u + kNear; ++v) {
       if (levels[v] == pivot_.levels[v]) continue;
-      const auto [component, coefficient] =
-          Interaction(u, levels[u], v, levels[v]);
-      terms[component] += sign * coefficient;
+      row.push_back(Interaction(u, levels[u], v, levels[v]));
     }
   }
+  return row;
 }
 
-void EffectModel::Regress(const Measured& measured, const Pairs& pairs) {
-  struct Observed {
-    double difference = 0;
-    int samples = 0;
-    double expected = 0;  // sum of m
-    double squares = 0;   // sum of m^2 over changed units
-    double whole = 0;     // sum of |m| over changed units
-  };
-  std::vector<Observed> observed;
-  // How much samples disagree about effects: variance of one sample's
-  // difference, as a share of `squares`.
-  double variances = 0, shares = 0;
-  const auto observe = [&](const Pair& both, bool probe) {
-    const PairedDifference difference =
-        measured.Compare(both.first, both.second);
-    if (!Learnable(difference)) return;
-    const Assignment a = Fill(both.first), b = Fill(both.second);
-    Observed pair{difference.mean, difference.samples};
-    if (probe) pair.difference *= near_;
-    Terms terms;
-    for (size_t u = 0; u < a.levels.size(); ++u) {
-      if (a.levels[u] == b.levels[u]) continue;
-      AddUnit(u, a.levels[u], 1, terms);
-      AddUnit(u, b.levels[u], -1, terms);
-      const double change = Mean(u, a.levels[u]) - Mean(u, b.levels[u]);
-      pair.expected += change;
-      pair.squares += change * change;
-      pair.whole += std::abs(change);
+std::vector<double> EffectModel::Linearize() {
+  const size_t units = space_.units.size();
+  const double rest = PortableExp(at_.rest);
+  adds_.clear();
+  double cheapest = rest;  // V of the dearest
+  for (size_t u = 0; u < units; ++u) {
+    std::vector<double>& levels = adds_.emplace_back();
+    for (size_t l = 0; l < errors_[u].size(); ++l) {
+      levels.push_back(Adds(at_, u, l));
     }
-    if (pair.squares <= 0) return;
-    if (!probe) {
-      AddInteractions(a, 1, terms);
-      AddInteractions(b, -1, terms);
-      variances += difference.variance * std::max(0, difference.samples - 1);
-      shares += pair.squares * std::max(0, difference.samples - 1);
-    }
-    rows_.emplace_back(terms.begin(), terms.end());
-    observed.push_back(pair);
-  };
-  for (const Pair& pair : pairs.probes) observe(pair, /*probe=*/true);
-  const size_t probes = observed.size();
-  for (const Pair& pair : pairs.races) observe(pair, /*probe=*/false);
-  const double disagreement = shares > 0 ? variances / shares : Square(own_);
+    cheapest += levels[dearest_.levels[u]];
+  }
+  unit_means_ = TypeMeans();
   std::vector<double> residuals;
-  for (size_t i = 0; i < observed.size(); ++i) {
-    const Observed& pair = observed[i];
-    noise_.push_back(
-        i < probes ? kProbeNoise * std::sqrt(pair.squares / pair.samples)
-                   : std::sqrt(disagreement * pair.squares / pair.samples +
-                               Square(kRest * pair.whole)));
-    residuals.push_back(pair.difference - pair.expected);
+  for (Observation& each : observations_) {
+    double whole = rest, dropped = 0;
+    each.units.assign(units, 0.0);
+    for (size_t u = 0; u < units; ++u) {
+      if (!IsActive(space_, each.assignment, u)) continue;
+      const size_t level = each.assignment.levels[u];
+      each.units[u] = adds_[u][level];
+      whole += adds_[u][level];
+      if (space_.units[u].menu[level].name == kDrop) dropped += adds_[u][level];
+    }
+    each.pairs.clear();
+    if (!each.probe) {
+      each.pairs =
+          Interactions(FillInactive(space_, each.assignment, pivot_.levels));
+    }
+    double together = 0;
+    for (const auto& [component, coefficient] : each.pairs) {
+      together += coefficient * at_.pairs[component];
+    }
+    whole = std::max(whole + together, kLeastTogether * whole);
+    const double slope = (1 + at_.curve) / whole;
+    double residual = each.log_y - PortableLog(whole);
+    for (auto& [component, coefficient] : each.pairs) {
+      coefficient *= slope;
+      residual += coefficient * at_.pairs[component];
+    }
+    for (size_t u = 0; u < units; ++u) {
+      if (each.units[u] == 0) continue;
+      each.units[u] *= slope;
+      const size_t level = each.assignment.levels[u];
+      residual += each.units[u] *
+                  (at_.units[u] - unit_means_[u] + at_.levels[u][level]);
+    }
+    each.rest = slope * rest;
+    residual += each.rest * (at_.rest - rest_mean_);
+    each.curve = PortableLog(whole / cheapest);
+    each.noise =
+        std::sqrt(Square(kOther) + Square(kOtherDropped * dropped / whole));
+    residuals.push_back(residual);
   }
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    std::vector<double>& line = factor_.emplace_back(i + 1);
+  return residuals;
+}
+
+void EffectModel::Factorize() {
+  factor_ = Cholesky();
+  std::vector<std::vector<double>> levels;
+  for (const Observation& each : observations_) {
+    const std::vector<uint16_t>& own = each.assignment.levels;
+    levels.emplace_back(own.begin(), own.end());
+  }
+  std::vector<std::vector<double>> covariance;
+  for (size_t i = 0; i < observations_.size(); ++i) {
+    const Observation& a = observations_[i];
+    std::vector<double>& row = covariance.emplace_back(i + 1);
     for (size_t j = 0; j <= i; ++j) {
-      double sum = Dot(rows_[i], rows_[j]);
-      if (i == j) sum += Square(noise_[i]);
-      for (size_t k = 0; k < j; ++k) sum -= line[k] * factor_[j][k];
-      line[j] = i == j ? std::sqrt(std::max(sum, 1e-300)) : sum / factor_[j][j];
+      const Observation& b = observations_[j];
+      const auto [units, equal] =
+          SharedUnits(a.units, b.units, levels[i], levels[j]);
+      const double shared = units + a.rest * b.rest;
+      row[j] = Square(kOwn) * shared + Square(kStep) * equal +
+               Square(kCurve) * a.curve * b.curve;
+      if (a.sample == b.sample) {
+        row[j] += Square(kScale) + Square(kStray) * a.doubt * shared;
+      }
+      if (a.number == b.number) row[j] += a.noise * b.noise;
+    }
+    row[i] += Square(kResidue) * a.doubt;
+  }
+  std::vector<Row> seen(at_.pairs.size());  // observations of each component
+  for (size_t i = 0; i < observations_.size(); ++i) {
+    for (const auto& [component, coefficient] : observations_[i].pairs) {
+      Row& others = seen[component];
+      others.emplace_back(i, coefficient);
+      for (const auto& [j, other] : others) {
+        covariance[i][j] += coefficient * other;
+      }
     }
   }
-  posterior_ = Infer(residuals);
+  for (std::vector<double>& row : covariance) factor_.Append(std::move(row));
 }
 
-std::vector<double> EffectModel::Infer(
-    const std::vector<double>& residuals) const {
-  std::vector<double> x = residuals;
-  for (size_t i = 0; i < x.size(); ++i) {
-    for (size_t k = 0; k < i; ++k) x[i] -= factor_[i][k] * x[k];
-    x[i] /= factor_[i][i];
+EffectModel::Unknowns EffectModel::Spread(
+    const std::vector<double>& weights) const {
+  Unknowns made;
+  made.units.assign(space_.units.size(), 0.0);
+  for (const std::vector<double>& levels : at_.levels) {
+    made.levels.emplace_back(levels.size());
   }
-  for (size_t i = x.size(); i-- > 0;) {
-    for (size_t k = i + 1; k < x.size(); ++k) x[i] -= factor_[k][i] * x[k];
-    x[i] /= factor_[i][i];
-  }
-  std::vector<double> z(components_, 0.0);
-  for (size_t i = 0; i < x.size(); ++i) {
-    for (const auto& [component, coefficient] : rows_[i]) {
-      z[component] += x[i] * coefficient;
+  made.scales.assign(samples_, 0.0);
+  made.pairs.assign(at_.pairs.size(), 0.0);
+  for (size_t i = 0; i < observations_.size(); ++i) {
+    const Observation& each = observations_[i];
+    for (size_t u = 0; u < each.units.size(); ++u) {
+      const double both = weights[i] * each.units[u];
+      made.units[u] += Square(kOwn) * both;
+      made.levels[u][each.assignment.levels[u]] += Square(kStep) * both;
+    }
+    made.rest += Square(kOwn) * weights[i] * each.rest;
+    made.curve += Square(kCurve) * weights[i] * each.curve;
+    made.scales[each.sample] += Square(kScale) * weights[i];
+    for (const auto& [component, coefficient] : each.pairs) {
+      made.pairs[component] += weights[i] * coefficient;
     }
   }
-  return z;
+  return made;
 }
 
-// Matheron's rule: a draw of the prior, moved by what the pairs would have
-// said about it.
+void EffectModel::Fit() {
+  for (int step = 0; step < kMostSteps; ++step) {
+    const std::vector<double> residuals = Linearize();
+    Factorize();
+    const Unknowns found = Spread(factor_.Solve(residuals));
+    double moved = 0;
+    const auto move = [&](double& from, double to) {
+      moved = std::max(moved, std::abs(to - from));
+      from = Toward(from, to);
+    };
+    for (size_t u = 0; u < at_.units.size(); ++u) {
+      move(at_.units[u], unit_means_[u] + found.units[u]);
+      for (size_t l = 0; l < at_.levels[u].size(); ++l) {
+        at_.levels[u][l] = Toward(at_.levels[u][l], found.levels[u][l]);
+      }
+    }
+    move(at_.rest, rest_mean_ + found.rest);
+    at_.curve = std::clamp(found.curve, -0.5, 1.0);
+    at_.scales = found.scales;
+    at_.pairs = found.pairs;
+    if (moved < kSettled) break;
+  }
+  adds_.clear();
+  for (size_t u = 0; u < errors_.size(); ++u) {
+    std::vector<double>& levels = adds_.emplace_back();
+    for (size_t l = 0; l < errors_[u].size(); ++l) {
+      levels.push_back(Adds(at_, u, l));
+    }
+  }
+}
+
+// Matheron's rule: a draw of what was believed before, moved by what the
+// observations would have said about it.
 std::unique_ptr<Belief> EffectModel::Draw(Rng& rng) const {
-  std::vector<double> z(components_);
-  for (double& component : z) component = rng.Normal();
-  std::vector<double> seen;
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    seen.push_back(noise_[i] * rng.Normal() + Dot(rows_[i], z));
-  }
-  const std::vector<double> moved = Infer(seen);
-  for (size_t c = 0; c < components_; ++c) z[c] += posterior_[c] - moved[c];
-  return std::make_unique<Prediction>(*this, z);
-}
-
-std::unique_ptr<Belief> EffectModel::Expected() const {
-  return std::make_unique<Prediction>(*this, posterior_);
-}
-
-Assignment EffectModel::Fill(const Assignment& assignment) const {
-  return FillInactive(space_, assignment, pivot_.levels);
-}
-
-Prediction::Prediction(const EffectModel& model, const std::vector<double>& z)
-    : model_(&model), z_(z) {
-  for (size_t u = 0; u < model.space_.units.size(); ++u) {
-    std::vector<double>& levels = single_.emplace_back();
-    for (size_t l = 0; l < model.space_.units[u].menu.size(); ++l) {
-      EffectModel::Terms terms;
-      model.AddUnit(u, l, 1, terms);
-      levels.push_back(model.Mean(u, l) +
-                       Dot(EffectModel::Row(terms.begin(), terms.end()), z_));
+  Unknowns drawn;
+  for (size_t u = 0; u < at_.units.size(); ++u) {
+    drawn.units.push_back(kOwn * rng.Normal());
+    std::vector<double>& levels = drawn.levels.emplace_back();
+    for (size_t l = 0; l < at_.levels[u].size(); ++l) {
+      levels.push_back(kStep * rng.Normal());
     }
   }
+  drawn.rest = kOwn * rng.Normal();
+  drawn.curve = kCurve * rng.Normal();
+  for (size_t s = 0; s < samples_; ++s) {
+    drawn.scales.push_back(kScale * rng.Normal());
+  }
+  for (size_t p = 0; p < at_.pairs.size(); ++p) {
+    drawn.pairs.push_back(rng.Normal());
+  }
+  Effects strays;  // [sample][unit], the rest last
+  for (size_t s = 0; s < samples_; ++s) {
+    std::vector<double>& units = strays.emplace_back();
+    for (size_t u = 0; u <= at_.units.size(); ++u) {
+      units.push_back(kStray * rng.Normal());
+    }
+  }
+  std::map<size_t, double> others;  // by number of the assignment
+  std::vector<double> seen;
+  for (const Observation& each : observations_) {
+    const std::vector<double>& stray = strays[each.sample];
+    const double doubt = std::sqrt(each.doubt);
+    double sum = drawn.scales[each.sample] + drawn.curve * each.curve +
+                 each.rest * (drawn.rest + doubt * stray.back());
+    for (size_t u = 0; u < each.units.size(); ++u) {
+      sum += each.units[u] * (drawn.units[u] + doubt * stray[u] +
+                              drawn.levels[u][each.assignment.levels[u]]);
+    }
+    for (const auto& [component, coefficient] : each.pairs) {
+      sum += coefficient * drawn.pairs[component];
+    }
+    const auto other = others.find(each.number);
+    const double own = other == others.end()
+                           ? others[each.number] = rng.Normal()
+                           : other->second;
+    seen.push_back(sum + each.noise * own + kResidue * doubt * rng.Normal());
+  }
+  const Unknowns told = Spread(factor_.Solve(std::move(seen)));
+  Unknowns at = at_;
+  for (size_t u = 0; u < at.units.size(); ++u) {
+    at.units[u] += drawn.units[u] - told.units[u];
+    for (size_t l = 0; l < at.levels[u].size(); ++l) {
+      at.levels[u][l] += drawn.levels[u][l] - told.levels[u][l];
+    }
+  }
+  for (size_t p = 0; p < at.pairs.size(); ++p) {
+    at.pairs[p] += drawn.pairs[p] - told.pairs[p];
+  }
+  return Predict(at);
+}
+
+std::unique_ptr<Belief> EffectModel::Expected() const { return Predict(at_); }
+
+std::unique_ptr<Belief> EffectModel::Predict(const Unknowns& at) const {
+  Effects single;
+  for (size_t u = 0; u < at.units.size(); ++u) {
+    std::vector<double>& levels = single.emplace_back();
+    for (size_t l = 0; l < errors_[u].size(); ++l) {
+      levels.push_back(Adds(at, u, l));
+    }
+  }
+  return std::unique_ptr<Belief>(
+      new Prediction(*this, PortableExp(at.rest), std::move(single), at.pairs));
 }
 
 double Prediction::PairEffect(size_t u, size_t l, size_t v, size_t k) const {
   const std::vector<uint16_t>& pivot = model_->pivot_.levels;
   if (l == pivot[u] || k == pivot[v]) return 0;
   const auto [component, coefficient] = model_->Interaction(u, l, v, k);
-  return coefficient * z_[component];
+  return coefficient * pairs_[component];
 }
 
 double Prediction::Total(const Assignment& assignment) const {
-  const Assignment filled = model_->Fill(assignment);
+  const Assignment filled =
+      FillInactive(model_->space_, assignment, model_->pivot_.levels);
   const std::vector<uint16_t>& levels = filled.levels;
-  double total = 0;
+  double total = rest_;
   for (size_t u = 0; u < levels.size(); ++u) {
-    total += single_[u][levels[u]];
+    if (IsActive(model_->space_, assignment, u)) total += single_[u][levels[u]];
     for (size_t v = u + 1; v < levels.size() && v <= u + kNear; ++v) {
       total += PairEffect(u, levels[u], v, levels[v]);
     }

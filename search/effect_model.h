@@ -1,42 +1,43 @@
-// What every level choice adds to the fitness, learnt from measured pairs.
+// What every level choice adds to the fitness, learnt from all measurements.
 //
-// The effect of unit u at level l, against the level of the pivot, the
-// assignment around which the search works, is
+// Divergence adds up over units and is proportional to their relative errors,
+// from the dearest assignment to the cheapest (the linearity of HIGGS, arXiv
+// 2411.17525): assignment a on sample s measures
 //
-//   e[u][l] = m[u][l] (1 + own z_u + side z_(type, side) + step z_(u, l))
-//   m[u][l] = slope(type) (error[u][l] - error[u][pivot])
+//   y(a, s) = b_s V(a) (V(a) / V(dearest))^q
+//   V(a)    = r + sum over units u of c_u t_(u, a_u) error[u][a_u]
 //
-// with independent standard normal z: fitness is linear in relative layer
-// errors with a slope of each unit's own (the linearity of HIGGS, arXiv
-// 2411.17525), slopes of one type of layer (RoleName) resemble each other, and
-// going dearer and going cheaper may differ by a common factor. Units near each
-// other in the model also interact, u at l with v at k by
+// with a scale b_s of the sample, a sensitivity c_u of the unit, a factor t of
+// each of its levels, and a rest r that no error explains; q, near 0, is how
+// far the whole deviates from linearity. Sensitivities span orders of
+// magnitude, so all are learnt as logarithms: those of one type of layer
+// (RoleName) spread around a common mean. Units near each other in the model
+// also interact, which adds to V, for u at l with v at k,
 //
-//   p[u][l][v][k] = pair sqrt(|m[u][l] m[v][k]|) z_(u, v, side u, side v)
+//   p(u, l, v, k) = pair sqrt(|D_u D_v|) z_(u, v, side of l, side of k)
 //
-// A raced pair of assignments sees the sum of what their levels differ in, plus
-// noise: samples disagree about every effect (less with more samples), and much
-// remains that is not additive (more with more changes). A probe, one unit
-// lowered from the dearest assignment, sees that unit's effect alone and
-// clearly, for next to the uncompressed model divergence has no slope that
-// errors of other units could add to or cancel; but effects are smaller there,
-// by one factor, which whole assignments measured from the same place tell.
-// What follows for z is linear Gaussian regression.
+// where D is how V changes when the unit leaves the level of the pivot, and
+// the side tells in which direction it leaves.
 //
-// A module is a unit like any other; what lies in a dropped one counts as at
-// the pivot's level, so that dropping it has one effect, whatever it held.
+// Samples disagree: on each one, every sensitivity strays by a factor of its
+// own. That error is the same for all assignments that share the sample and
+// the unit, so that differences between them on one sample are far surer than
+// their values. What follows for all unknowns is a Gaussian process in log y,
+// linearized at its own solution (Gauss-Newton).
+//
+// A module is a unit like any other; what lies in a dropped one adds nothing.
 //
 // Plain double arithmetic in a fixed order: equal input gives equal bits.
 #ifndef EVOPRESS_SEARCH_EFFECT_MODEL_H_
 #define EVOPRESS_SEARCH_EFFECT_MODEL_H_
 
 #include <cstddef>
-#include <map>
+#include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "search/cholesky.h"
 #include "search/measured.h"
 #include "search/rng.h"
 #include "search/space.h"
@@ -46,39 +47,38 @@ namespace evopress::search {
 
 class EffectModel;
 
-// One belief of a model. Totals are against the pivot.
+// One belief of a model. Totals are values of V.
 class Prediction : public Belief {
  public:
-  Prediction(const EffectModel& model, const std::vector<double>& z);
   double Total(const Assignment& assignment) const override;
   Effects Around(const Assignment& center) const override;
 
  private:
+  friend class EffectModel;
+  Prediction(const EffectModel& model, double rest, Effects single,
+             std::vector<double> pairs)
+      : model_(&model),
+        rest_(rest),
+        single_(std::move(single)),
+        pairs_(std::move(pairs)) {}
   double PairEffect(size_t u, size_t l, size_t v, size_t k) const;
 
   const EffectModel* model_;
-  std::vector<double> z_;
-  Effects single_;
+  double rest_;
+  Effects single_;             // [u][l]: what the unit adds to V
+  std::vector<double> pairs_;  // z
 };
 
 // Thread-safe once made; must outlive its predictions.
 class EffectModel : public Surrogate {
  public:
-  // Both measured; their difference is what is learnt from.
-  using Pair = std::pair<Assignment, Assignment>;
-  struct Pairs {
-    std::vector<Pair> probes;  // one unit lowered, and the dearest assignment
-    std::vector<Pair> wholes;  // any assignment, and the dearest one
-    std::vector<Pair> races;   // any two
-  };
-
-  // Pairs that share no sample or are not finite teach nothing. All arguments
-  // but `pairs` and `measured` must outlive the model.
-  // REQUIRES: errors[u][l] for every unit and level; `pivot` in the space, with
-  // a level that is meant for every unit, active or not; canonical pairs.
+  // Values that are not positive and finite teach nothing; of very many, those
+  // of single units and those nearest the pivot are learnt from. All arguments
+  // but `measured` must outlive the model. REQUIRES: errors[u][l] for every
+  // unit and level; `pivot` in the space, with a level that is meant for every
+  // unit, active or not; canonical assignments in `measured`.
   EffectModel(const SearchSpace& space, const Effects& errors,
-              const Assignment& pivot, const Measured& measured,
-              const Pairs& pairs);
+              const Assignment& pivot, const Measured& measured);
 
   std::unique_ptr<Belief> Expected() const override;
   // One sample of the posterior.
@@ -88,39 +88,63 @@ class EffectModel : public Surrogate {
   friend class Prediction;
   // Coefficients of components of z, in rising order.
   using Row = std::vector<std::pair<size_t, double>>;
-  using Terms = std::map<size_t, double>;
 
-  // Inactive units at the pivot's levels.
-  Assignment Fill(const Assignment& assignment) const;
-  void LearnSlopes(const Measured& measured, const Pairs& pairs);
-  void Regress(const Measured& measured, const Pairs& pairs);
-  // m[u][l].
-  double Mean(size_t u, size_t l) const;
-  void AddUnit(size_t u, size_t l, double sign, Terms& terms) const;
-  void AddInteractions(const Assignment& assignment, double sign,
-                       Terms& terms) const;
+  // One value of `measured`, and what it depends on.
+  struct Observation {
+    Assignment assignment;
+    size_t number = 0;  // of the assignment
+    size_t sample = 0;  // index among those seen
+    double log_y = 0;
+    double doubt = 1;    // factor of variances: samples of little weight
+    bool probe = false;  // one unit alone is not at its dearest level
+    // Derivatives of log y, in shares of V.
+    std::vector<double> units;  // by log c_u; 0 if inactive or without error
+    double rest = 0;            // by log r
+    double curve = 0;           // by q
+    Row pairs;                  // by z
+    double noise = 0;           // standard deviation that no other value shares
+  };
+  // All unknowns, or changes of them.
+  struct Unknowns {
+    std::vector<double> units;   // log c_u
+    Effects levels;              // log t_(u, l)
+    double rest = 0;             // log r
+    double curve = 0;            // q
+    std::vector<double> scales;  // log b_s
+    std::vector<double> pairs;   // z
+  };
+
+  void Select(const Measured& measured);
+  void Guess();
+  void Fit();
+  // Derivatives at the present values; returns the residuals of log y that
+  // the means of the unknowns leave.
+  std::vector<double> Linearize();
+  void Factorize();
+  // From weights of observations to unknowns, against their means.
+  Unknowns Spread(const std::vector<double>& weights) const;
+  std::vector<double> TypeMeans() const;
+
+  double Adds(const Unknowns& at, size_t u, size_t l) const;
   // Of units u < v at levels other than the pivot's: component, coefficient.
   std::pair<size_t, double> Interaction(size_t u, size_t l, size_t v,
                                         size_t k) const;
-  // Given residuals of the pairs, what they say about z.
-  std::vector<double> Infer(const std::vector<double>& residuals) const;
+  Row Interactions(const Assignment& assignment) const;
+  std::unique_ptr<Belief> Predict(const Unknowns& at) const;
 
   const SearchSpace& space_;
   const Effects& errors_;
   const Assignment& pivot_;
+  const Assignment dearest_;
   std::vector<size_t> type_;  // of each unit
   size_t types_ = 0;
-  std::vector<size_t> first_level_;  // component of (u, 0), then (u, 1), …
-  size_t first_pair_ = 0;
-  size_t components_ = 0;
-  std::vector<double> slope_;  // of each type
-  double own_ = 1;             // spread of slopes within a type
-  double near_ = 1;            // effects here over those of probes
-  std::vector<Row> rows_;      // of each pair used
-  std::vector<double> noise_;  // standard deviation of each
-  // Cholesky, lower, of the covariance of what was observed.
-  std::vector<std::vector<double>> factor_;
-  std::vector<double> posterior_;  // mean of z
+  std::vector<Observation> observations_;
+  size_t samples_ = 0;
+  Unknowns at_;                     // their expected values
+  double rest_mean_ = 0;            // of log r
+  std::vector<double> unit_means_;  // of log c_u
+  Effects adds_;                    // [u][l] at the expected values
+  Cholesky factor_;                 // of the covariance of the observations
 };
 
 }  // namespace evopress::search

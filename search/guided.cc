@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "search/descent.h"
 #include "search/drop_text.h"
 #include "search/effect_model.h"
+#include "search/guided_plan.h"
 #include "search/guided_state.h"
 #include "search/inheritance.h"
 #include "search/knapsack.h"
@@ -30,14 +32,18 @@ namespace {
 
 // One-sided 95 %: how sure a decision against an anchor must be.
 constexpr double kSure = 1.645;
+// How far the first solutions go from the best plain one, beside that which
+// goes all the way; see trust_region.h.
+constexpr double kStartReaches[] = {0.5, 0.25};
+static_assert(std::size(kStartReaches) == kShyStarts);
 // How far earlier finalists move on the way to this budget: a share of what
 // the model would change.
 constexpr double kInheritedReach = 0.25;
 
 // The surrogate of the strategy: the effect model, and modules as measured.
 std::unique_ptr<Surrogate> LearnEffects(const Lesson& lesson) {
-  auto layers = std::make_unique<EffectModel>(
-      lesson.space, lesson.errors, lesson.pivot, lesson.measured, lesson.pairs);
+  auto layers = std::make_unique<EffectModel>(lesson.space, lesson.errors,
+                                              lesson.pivot, lesson.measured);
   if (!HasModules(lesson.space)) return layers;
   return std::make_unique<ModuleSurrogate>(lesson.space, lesson.center,
                                            lesson.measured, std::move(layers));
@@ -57,10 +63,6 @@ class Guided : public StepwiseStrategy {
                  options.decision_samples),
         inheritance_(Inherit(this->input(), samples_.decision())) {
     at_.measured = Measured(domains());
-    at_.pairs.probes = inheritance_.probes;
-    for (Assignment& probe : ProbesOfUnits(space(), inheritance_.probed)) {
-      at_.pairs.probes.emplace_back(std::move(probe), dearest_);
-    }
   }
 
  private:
@@ -77,7 +79,7 @@ class Guided : public StepwiseStrategy {
     if (at_.anchors.empty()) return dp.status();
     SetIncumbent(at_.anchors.front(), std::nullopt);
     at_.phase = GuidedPhase::kAnchors;
-    return Ask("anchors", at_.anchors, samples_.Of(0));
+    return Ask("anchors", at_.anchors, StartSamples());
   }
 
   absl::StatusOr<Step> Next(const Round& round,
@@ -98,8 +100,6 @@ class Guided : public StepwiseStrategy {
         return Descend();
       case GuidedPhase::kStart:
         return BeginAtBest();
-      case GuidedPhase::kTypes:
-        return NextRace();
       case GuidedPhase::kModules:
         return BeginRace();
       case GuidedPhase::kRace:
@@ -162,23 +162,21 @@ class Guided : public StepwiseStrategy {
   }
 
   std::unique_ptr<Surrogate> Learn(const Assignment& center) const {
-    EffectModel::Pairs pairs = at_.pairs;
-    pairs.races.insert(pairs.races.end(), inheritance_.races.begin(),
-                       inheritance_.races.end());
-    return learn_({space(), input().layer_errors, at_.pivot, center,
-                   at_.measured, pairs});
+    return learn_(
+        {space(), input().layer_errors, at_.pivot, center, at_.measured});
+  }
+
+  // Those that tell where to start.
+  std::vector<int32_t> StartSamples() const {
+    return samples_.Of(0, StartStage(options_));
   }
 
   absl::StatusOr<Step> Scan() {
-    at_.pivot = Filled(BestOf(at_.anchors, samples_.Of(0)));
+    at_.pivot = Filled(BestOf(at_.anchors, StartSamples()));
     at_.stand = dearest_;
     std::vector<Assignment> asked = {dearest_};
-    for (size_t i = inheritance_.probes.size(); i < at_.pairs.probes.size();
-         ++i) {
-      asked.push_back(at_.pairs.probes[i].first);
-    }
-    for (const Assignment& anchor : at_.anchors) {
-      if (anchor != dearest_) at_.pairs.wholes.emplace_back(anchor, dearest_);
+    for (Assignment& probe : ProbesOfUnits(space(), inheritance_.probed)) {
+      asked.push_back(std::move(probe));
     }
     at_.phase = GuidedPhase::kScan;
     return Ask("effect of each unit alone", asked, samples_.Of(0, 0));
@@ -207,32 +205,38 @@ class Guided : public StepwiseStrategy {
   // All that the search may start from.
   std::vector<Assignment> Starts() const {
     std::vector<Assignment> starts = at_.anchors;
-    if (modules_ && WithinBudgets(space(), at_.stand) && !IsAnchor(at_.stand)) {
-      starts.push_back(at_.stand);
-    }
+    starts.insert(starts.end(), at_.contestants.begin(), at_.contestants.end());
     return starts;
   }
 
   absl::StatusOr<Step> MeasureStarts() {
+    at_.contestants.clear();
+    const auto add = [this](const Assignment& start) {
+      if (WithinBudgets(space(), start) && !IsAnchor(start)) {
+        at_.contestants.push_back(start);
+      }
+    };
+    if (modules_) {
+      add(at_.stand);
+    } else {
+      const Effects effects = Learn(at_.pivot)->Expected()->Around(at_.pivot);
+      const auto optimum = SolveKnapsack(space(), effects);
+      if (optimum.ok()) AddAnchor("weighted-dp", *optimum);
+      for (double reach : kStartReaches) {
+        const auto near = SolveWithinReach(space(), effects, at_.pivot, reach);
+        if (near.ok()) add(*near);
+      }
+    }
     at_.phase = GuidedPhase::kStart;
-    return Ask("where to start", Starts(), samples_.Of(0));
+    return Ask("where to start", Starts(), StartSamples());
   }
 
   absl::StatusOr<Step> BeginAtBest() {
-    const std::vector<int32_t> samples = samples_.Of(0);
+    const std::vector<int32_t> samples = StartSamples();
     const Assignment best = BestOf(Starts(), samples);
     SetIncumbent(best, at_.measured.Mean(best, samples));
-    at_.pivot = Filled(best);
-    for (const Assignment& start : Starts()) {
-      if (start != best) at_.pairs.races.emplace_back(start, best);
-    }
-    const std::vector<Assignment> probes = ProbesOfTypes(space(), at_.pivot);
-    for (const Assignment& probe : probes) {
-      at_.pairs.races.emplace_back(probe, best);
-    }
-    at_.phase = GuidedPhase::kTypes;
-    return Ask("effect of each type of unit", probes,
-               samples_.Of(0, options_.samples.size() / 2));
+    if (modules_) at_.pivot = Filled(best);
+    return NextRace();
   }
 
   absl::StatusOr<Step> NextRace() {
@@ -265,16 +269,14 @@ class Guided : public StepwiseStrategy {
   std::vector<Assignment> Candidates() {
     const Assignment center = Filled(incumbent_->assignment);
     const std::unique_ptr<Surrogate> surrogate = Learn(center);
-    std::set<Assignment> known = {incumbent_->assignment};
-    for (const EffectModel::Pair& pair : at_.pairs.races)
-      known.insert(pair.first);
+    std::set<Assignment> known(at_.raced.begin(), at_.raced.end());
+    known.insert(incumbent_->assignment);
     std::vector<Assignment> candidates;
     if (at_.race == 1) {
       const auto optimum =
           SolveKnapsack(space(), surrogate->Expected()->Around(center));
-      if (optimum.ok()) {
-        if (!modules_) AddAnchor("weighted-dp", *optimum);
-        if (known.insert(*optimum).second) candidates.push_back(*optimum);
+      if (optimum.ok() && known.insert(*optimum).second) {
+        candidates.push_back(*optimum);
       }
       AddInherited(*surrogate, known, candidates);
     }
@@ -327,7 +329,7 @@ class Guided : public StepwiseStrategy {
     const bool last = at_.rung == samples_.last_rung();
     std::vector<double> gains;
     for (const Assignment& contestant : at_.contestants) {
-      if (at_.rung == 0) at_.pairs.races.emplace_back(contestant, incumbent);
+      if (at_.rung == 0) at_.raced.push_back(contestant);
       gains.push_back(
           at_.measured.Contest(contestant, incumbent, samples).mean);
     }

@@ -5,9 +5,7 @@
 //             score of depth pruning, and whatever was given
 //   scan      every unit alone lowered from the dearest assignment, where its
 //             effect is clear: 1 measurement a unit, none where an archive has
-//             it (inheritance.h); then some units of each type together one
-//             level down and up around the best anchor: how such effects add up
-//             under the budget
+//             it (inheritance.h)
 //   descent   where there are modules: from the dearest assignment to the
 //             budgets in a few steps, each a third of what is left, with every
 //             module measured anew where the descent stands, dropped ones too
@@ -36,7 +34,6 @@
 #include <functional>
 #include <memory>
 
-#include "search/effect_model.h"
 #include "search/guided_plan.h"
 #include "search/measured.h"
 #include "search/stepwise_strategy.h"
@@ -45,16 +42,15 @@
 
 namespace evopress::search {
 
-// All that a surrogate may learn from. Views: those of `measured` and
-// `pairs` last while it is learnt, all others as long as the surrogate.
+// All that a surrogate may learn from. Views: that of
+// `measured` lasts while it is learnt, all others as long as the surrogate.
 struct Lesson {
   const SearchSpace& space;
   const Effects& errors;     // StrategyInput::layer_errors
-  const Assignment& pivot;   // around which pairs were measured, and
+  const Assignment& pivot;   // the start of the races, and
   const Assignment& center;  // where beliefs are asked for: both with a level
                              // that is meant for every unit, active or not
   const Measured& measured;
-  const EffectModel::Pairs& pairs;
 };
 using LearnSurrogate =
     std::function<std::unique_ptr<Surrogate>(const Lesson& lesson)>;

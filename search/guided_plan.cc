@@ -37,16 +37,19 @@ int64_t ScanSamples(const StrategyInput& input, const GuidedOptions& options) {
 }
 
 int64_t LeastSamples(const StrategyInput& input, const GuidedOptions& options) {
+  const int64_t start = options.samples[StartStage(options)];
   const int64_t modules = CountModules(input.space);
   const int64_t descent = modules == 0 ? 0
                                        : (kDescentSteps - 1) * (modules + 1) *
                                                  options.samples.front() +
-                                             options.samples.back();
-  return (MostAnchors(options) - 1) * options.samples.back() +
-         ScanSamples(input, options) + descent +
-         2 * CountTypes(input.space) *
-             options.samples[options.samples.size() / 2] +
+                                             start;
+  const int64_t starts = MostAnchors(options) + (modules == 0 ? kShyStarts : 0);
+  return starts * start + ScanSamples(input, options) + descent +
          SamplesOfDecision(options);
+}
+
+size_t StartStage(const GuidedOptions& options) {
+  return options.samples.size() / 2;
 }
 
 size_t GoOn(size_t contestants) {

@@ -16,9 +16,15 @@ namespace evopress::search {
 // Races in a row without a better incumbent that end the search.
 inline constexpr int kPatience = 3;
 
+// Solutions that go part of the way, measured beside the plain ones.
+inline constexpr int kShyStarts = 2;
+
 // How many of a race's contestants go on to its next stage: a quarter, and at
 // least two.
 size_t GoOn(size_t contestants);
+
+// The stage of a race whose samples tell where to start.
+size_t StartStage(const GuidedOptions& options);
 
 // Samples that one race asks for at most.
 int64_t SamplesOfRace(const SearchSpace& space, const GuidedOptions& options);

@@ -17,12 +17,6 @@ json Levels(const std::vector<Assignment>& assignments) {
   return levels;
 }
 
-json Levels(const std::vector<EffectModel::Pair>& pairs) {
-  json levels = json::array();
-  for (const auto& [a, b] : pairs) levels.push_back({a.levels, b.levels});
-  return levels;
-}
-
 }  // namespace
 
 json GuidedState::Save() const {
@@ -37,8 +31,7 @@ json GuidedState::Save() const {
           {"anchors", Levels(anchors)},
           {"anchor_names", anchor_names},
           {"contestants", Levels(contestants)},
-          {"wholes", Levels(pairs.wholes)},
-          {"races", Levels(pairs.races)},
+          {"raced", Levels(raced)},
           {"measured", measured.Save()}};
 }
 
@@ -65,20 +58,12 @@ absl::Status GuidedState::Load(const SearchSpace& space,
     load(saved.at("stand"), stand);
     load(saved.at("pivot"), pivot);
   }
-  for (const auto& [name, list] : {std::pair{"anchors", &anchors},
-                                   std::pair{"contestants", &contestants}}) {
+  for (const auto& [name, list] :
+       {std::pair{"anchors", &anchors}, std::pair{"contestants", &contestants},
+        std::pair{"raced", &raced}}) {
     list->clear();
     for (const json& levels : saved.at(name))
       load(levels, list->emplace_back());
-  }
-  for (const auto& [name, list] :
-       {std::pair{"wholes", &pairs.wholes}, std::pair{"races", &pairs.races}}) {
-    list->clear();
-    for (const json& pair : saved.at(name)) {
-      auto& [a, b] = list->emplace_back();
-      load(pair.at(0), a);
-      load(pair.at(1), b);
-    }
   }
   anchor_names = saved.at("anchor_names").get<std::vector<std::string>>();
   sound = sound && anchor_names.size() == anchors.size();

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "search/effect_model.h"
 #include "search/measured.h"
 #include "search/space.h"
 #include "search/strategy_options.h"
@@ -24,7 +23,6 @@ enum class GuidedPhase {
   kScan,
   kDescent,
   kStart,
-  kTypes,
   kModules,
   kRace,
   kDecision
@@ -39,11 +37,11 @@ struct GuidedState {
   double reach = 1;
   int descent = 0;   // steps taken
   Assignment stand;  // where the descent is; unset before the scan
-  Assignment pivot;  // around which effects are told; unset before the scan
+  Assignment pivot;  // where the races start; unset before the scan
   std::vector<Assignment> anchors;
   std::vector<std::string> anchor_names;  // of each
   std::vector<Assignment> contestants;
-  EffectModel::Pairs pairs;  // their probes follow from the input, not saved
+  std::vector<Assignment> raced;  // by now, in their order
   Measured measured;
 
   nlohmann::json Save() const;

@@ -12,7 +12,7 @@
 namespace evopress::search {
 namespace {
 
-// Pairs that cost this share of the limit more or less still teach something.
+// What costs this share of the limit more or less may be of use.
 constexpr double kNear = 0.25;
 constexpr size_t kMaxFinalists = 4;
 
@@ -31,11 +31,6 @@ std::optional<size_t> OnlyChange(const Assignment& a, const Assignment& b) {
     change = u;
   }
   return change;
-}
-
-bool Contains(const std::vector<int32_t>& all,
-              const std::vector<int32_t>& some) {
-  return std::includes(all.begin(), all.end(), some.begin(), some.end());
 }
 
 }  // namespace
@@ -78,25 +73,9 @@ Inheritance Inherit(const StrategyInput& input,
                             of_dearest.begin(), of_dearest.end(),
                             std::back_inserter(shared));
       if (shared.empty()) continue;
-      found.probes.emplace_back(entry.assignment, dearest);
       found.probed[*unit] = true;
     } else if (static_cast<double>(entry.distance) <= near) {
       others.push_back(std::move(entry));
-    }
-  }
-  for (const Known& entry : others) {
-    const Known* partner = nullptr;
-    int fewest = 0;
-    for (const Known& other : others) {
-      if (other.samples.size() <= entry.samples.size()) continue;
-      if (!Contains(other.samples, entry.samples)) continue;
-      const int changes = Changes(space, entry.assignment, other.assignment);
-      if (partner != nullptr && changes >= fewest) continue;
-      partner = &other;
-      fewest = changes;
-    }
-    if (partner != nullptr) {
-      found.races.emplace_back(entry.assignment, partner->assignment);
     }
   }
   size_t most = 0;

@@ -2,12 +2,11 @@
 // space under any budgets (StrategyInput::archive).
 //
 // Probes of single units are lowered from the dearest assignment, which no
-// budget moves: they hold everywhere. Those of modules a search measures
-// itself: it ranks them by samples that all of them share. Other measurements
-// become pairs: each assignment with the nearest one that was measured on all
-// of its samples and more. In a race that is the incumbent, so that a pair is
-// again a move that was tried. Pairs far from the budget are left out: effects
-// change with the operating point.
+// budget moves: they hold everywhere and need not be measured again. Those of
+// modules a search measures itself: it ranks them by samples that all of them
+// share. What earlier searches near the budget ended with is raced again.
+// (Measurements themselves are learnt from wherever they come from,
+// effect_model.h.)
 //
 // Pure functions.
 #ifndef EVOPRESS_SEARCH_INHERITANCE_H_
@@ -22,9 +21,7 @@
 namespace evopress::search {
 
 struct Inheritance {
-  std::vector<EffectModel::Pair> probes;  // one unit lowered, and the dearest
-  std::vector<bool> probed;               // [u]: that there is one of unit u
-  std::vector<EffectModel::Pair> races;
+  std::vector<bool> probed;  // [u]: that there is a probe of unit u
   // The most measured assignments near the budget, whether they meet it or
   // not, nearest first: what earlier searches ended with.
   std::vector<Assignment> finalists;

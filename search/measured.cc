@@ -90,6 +90,11 @@ PairedDifference Measured::Contest(const Assignment& a, const Assignment& b,
                    domains_.Influence(Means(shared.domains, shared.b)));
 }
 
+double Measured::WeightOf(int32_t sample) const {
+  return domains_[domains_.Of(sample)].weight *
+         static_cast<double>(domains_.size());
+}
+
 Measured::Shared Measured::Share(const Assignment& a, const Assignment& b,
                                  const std::vector<int32_t>& samples) const {
   Shared shared;

@@ -50,6 +50,13 @@ class Measured {
   PairedDifference Contest(const Assignment& a, const Assignment& b,
                            const std::vector<int32_t>& samples) const;
 
+  // Everything, by assignment and sample.
+  const std::map<Assignment, std::map<int32_t, double>>& values() const {
+    return values_;
+  }
+  // Of the domain that `sample` is of: its weight against the mean of all.
+  double WeightOf(int32_t sample) const;
+
   nlohmann::json Save() const;
   // DataLoss unless every assignment lies in `space`.
   absl::Status Load(const SearchSpace& space, const nlohmann::json& saved);

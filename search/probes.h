@@ -13,9 +13,6 @@ namespace evopress::search {
 
 int64_t CountModules(const SearchSpace& space);
 
-// Types (RoleName) of units that have a choice.
-int64_t CountTypes(const SearchSpace& space);
-
 // The levels that units of a dropped module count with, should it be restored:
 // those nearest the budget's share.
 std::vector<uint16_t> RestoredLevels(const SearchSpace& space);
@@ -26,12 +23,6 @@ std::vector<uint16_t> RestoredLevels(const SearchSpace& space);
 // REQUIRES: a valid space with a budget.
 std::vector<Assignment> ProbesOfUnits(const SearchSpace& space,
                                       const std::vector<bool>& known = {});
-
-// What whole types of units do around `center`: some of each moved one level
-// down or up together. Single units would drown in the errors of all others.
-// At most two a type, none of modules. REQUIRES: `center` in the space.
-std::vector<Assignment> ProbesOfTypes(const SearchSpace& space,
-                                      const Assignment& center);
 
 // `center` with one module dropped or restored, in unit order.
 // REQUIRES: `center` in the space, with a level that is meant for every unit,

@@ -16,7 +16,7 @@ constexpr int kReaches = 4;
 // Many draws solve to what is known already.
 constexpr int kTriesPerCandidate = 4;
 // Children by level switches: one place in so many, each the best of a litter.
-constexpr int kChildShare = 4;
+constexpr int kChildShare = 2;
 constexpr int kLitter = 64;
 constexpr int kMaxSwitches = 3;
 // Rounds of the generator that nothing else draws from.

@@ -35,7 +35,7 @@ struct Identity {
 // In the order of the variant.
 constexpr Identity kIdentities[] = {
     {"evopress", 2},    {"uniform", 1},         {"random", 1},    {"greedy", 1},
-    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},     {"guided", 3},
+    {"dp", 2},          {"weighted-dp", 2},     {"fixed", 1},     {"guided", 6},
     {"brute-force", 1}, {"policy-gradient", 1}, {"subnet-ga", 1}, {"owl", 1},
     {"drop-score", 1}};
 static_assert(std::size(kIdentities) == std::variant_size_v<StrategyOptions>);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "search/level_name.h"
 
 namespace evopress::search {
 namespace {
@@ -28,6 +30,28 @@ class Uniform : public StepwiseStrategy {
   }
 };
 
+// The level called `name`, or the one that is as good as it: of the same bits,
+// groups and pattern.
+std::optional<int> FindAlike(const Unit& unit, const std::string& name) {
+  if (const auto exact = FindLevel(unit, name); exact.ok()) return *exact;
+  const auto wanted = ParseLevel(name);
+  if (!wanted.ok() || name == kKeep || name == kDrop) return std::nullopt;
+  std::optional<int> found;
+  for (size_t l = 0; l < unit.menu.size(); ++l) {
+    auto level = ParseLevel(unit.menu[l].name);
+    if (!level.ok() || level->method == kKeep || level->method == kDrop) {
+      continue;
+    }
+    level->method = wanted->method;
+    level->act_order = wanted->act_order;
+    level->scale_search = wanted->scale_search;
+    if (*level != *wanted) continue;
+    if (found.has_value()) return std::nullopt;
+    found = static_cast<int>(l);
+  }
+  return found;
+}
+
 }  // namespace
 
 std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space) {
@@ -41,9 +65,9 @@ std::vector<UniformAssignment> UniformAssignments(const SearchSpace& space) {
     UniformAssignment uniform{name, {}, 0};
     for (size_t u = 0; u < space.units.size(); ++u) {
       const Unit& unit = space.units[u];
-      const absl::StatusOr<int> level = FindLevel(unit, name);
+      const std::optional<int> level = FindAlike(unit, name);
       const bool inactive = name == kDrop && unit.module != kNoModule;
-      if (level.ok()) {
+      if (level.has_value()) {
         uniform.assignment.levels.push_back(*level);
       } else if (!members[u].empty()) {
         uniform.assignment.levels.push_back(kKept);

@@ -14,9 +14,10 @@
 
 namespace evopress::search {
 
-// All units at one level. Units with a single level take that one, modules
-// without the level are kept, and if the level is "drop", all modules are
-// dropped.
+// All units at one level. A unit without it takes the one level that differs by
+// method, order or scale search alone, if there is one; units with a single
+// level take that one, modules without the level are kept, and if the level is
+// "drop", all modules are dropped.
 struct UniformAssignment {
   std::string level;
   Assignment assignment;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -17,7 +18,8 @@ namespace evopress::server {
 namespace {
 
 constexpr char kStep[] = "levels";
-constexpr int kOutsideBlocks = -1;
+// A head is last: its inputs are known after all blocks.
+constexpr int kOutsideBlocks = std::numeric_limits<int>::max();
 
 bool NeedsBlob(const std::string& level) {
   return level != search::kKeep && level != search::kDrop;

@@ -47,7 +47,7 @@ std::string BlobKey(const v1::JobSpec& spec, const std::string& numeric_class,
                     const BlobName& name);
 
 // Tasks that make what is not `known`, in the order of the blocks
-// ("layers.<N>."; units outside any block come first). As tasks are recorded
+// ("layers.<N>."; units outside any block come last). As tasks are recorded
 // whole, those left over after a restart are the same tasks again.
 std::vector<v1::BuildTask> PlanBuilds(const v1::JobSpec& spec,
                                       const KnownBlobs& known);

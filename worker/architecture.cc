@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 namespace evopress::worker {
 namespace {
@@ -447,6 +448,21 @@ absl::StatusOr<Architecture> MakeArchitecture(const nlohmann::json& json,
   arch.final_norm = prefix + "norm.weight";
   arch.head = tied ? arch.embedding : "lm_head.weight";
   return arch;
+}
+
+LinearSpec EmbeddingLayer(const Architecture& a) {
+  return {std::string(absl::StripSuffix(a.embedding, ".weight")), a.vocab,
+          a.hidden};
+}
+
+std::vector<std::string> OuterLayers(const Architecture& a) {
+  std::vector<std::string> names = {EmbeddingLayer(a).name};
+  if (!a.tied()) names.push_back(HeadLayer(a).name);
+  return names;
+}
+
+LinearSpec HeadLayer(const Architecture& a) {
+  return {std::string(absl::StripSuffix(a.head, ".weight")), a.vocab, a.hidden};
 }
 
 }  // namespace evopress::worker

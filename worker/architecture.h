@@ -94,7 +94,20 @@ struct Architecture {
   std::string embedding;  // tensor names
   std::string final_norm;
   std::string head;  // equals `embedding` when tied
+
+  bool tied() const { return head == embedding; }
 };
+
+// Embedding and output head as layers that levels apply to, by their Hugging
+// Face module names; one and the same matrix when tied.
+LinearSpec EmbeddingLayer(const Architecture& architecture);
+LinearSpec HeadLayer(const Architecture& architecture);
+
+// Their names: one if tied.
+std::vector<std::string> OuterLayers(const Architecture& architecture);
+
+// The site of the head's inputs: "head".
+inline constexpr char kHeadSite[] = "head";
 
 // Reads the architecture off a configuration in the vocabulary of Hugging
 // Face. `prefix` is what tensor names begin with ("model."); `tied` says that

@@ -19,7 +19,22 @@ BlockChoice ChoiceOf(const BlockSpec& spec, const WeightChoice& choice) {
   return block;
 }
 
+std::string BlobOf(const std::string& layer, const WeightChoice& choice) {
+  const auto it = choice.blob_of_layer.find(layer);
+  return it == choice.blob_of_layer.end() ? "" : it->second;
+}
+
 }  // namespace
+
+std::string EmbeddingBlob(const Architecture& architecture,
+                          const WeightChoice& choice) {
+  return BlobOf(EmbeddingLayer(architecture).name, choice);
+}
+
+std::string HeadBlob(const Architecture& architecture,
+                     const WeightChoice& choice) {
+  return BlobOf(HeadLayer(architecture).name, choice);
+}
 
 std::vector<Branch> BranchAt(const BlockSpec& spec,
                              absl::Span<const WeightChoice* const> choices,

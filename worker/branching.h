@@ -1,7 +1,7 @@
 // worker/branching.h
-// Which assignments still agree: those that have used the same blobs and
-// dropped the same modules up to a block share their hidden states until they
-// part.
+// Which assignments still agree: those that have used the same blobs, that of
+// the embedding included, and dropped the same modules up to a block share
+// their hidden states until they part.
 #ifndef EVOPRESS_WORKER_BRANCHING_H_
 #define EVOPRESS_WORKER_BRANCHING_H_
 
@@ -35,6 +35,13 @@ struct Branch {
   BlockChoice block;
   bool last = false;  // no later branch has this parent
 };
+
+// The blobs of the embedding and the head, the same when tied; empty for the
+// model's own weights.
+std::string EmbeddingBlob(const Architecture& architecture,
+                          const WeightChoice& choice);
+std::string HeadBlob(const Architecture& architecture,
+                     const WeightChoice& choice);
 
 // Splits `groups` (each rising indices into `choices`) at a block, in order.
 std::vector<Branch> BranchAt(const BlockSpec& spec,

@@ -64,7 +64,83 @@ uint8_t* PlaceOf(int64_t first_row, int64_t row_bytes, SiteInputs& site) {
   return run.values.data() + at * row_bytes;
 }
 
+// Copies `rows` inputs of a panel; the others are zero.
+void FillPanel(const void* inputs, int64_t rows, int64_t row_bytes,
+               uint8_t* out) {
+  const int64_t bytes = rows * row_bytes;
+  std::memcpy(out, inputs, bytes);
+  std::memset(out + bytes, 0, kPanelRows * row_bytes - bytes);
+}
+
+using Piece = std::pair<int, int64_t>;  // site, first column
+
+std::vector<Piece> PiecesOf(const std::vector<SiteInputs>& inputs) {
+  std::vector<Piece> pieces;
+  for (size_t site = 0; site < inputs.size(); ++site) {
+    if (inputs[site].gram == nullptr) continue;
+    for (int64_t c = 0; c < inputs[site].gram->n; c += kGramColumns) {
+      pieces.emplace_back(site, c);
+    }
+  }
+  // The tallest strips first, so that no thread is left with one.
+  std::stable_sort(
+      pieces.begin(), pieces.end(),
+      [](const auto& a, const auto& b) { return a.second > b.second; });
+  return pieces;
+}
+
+// Adds a sample's inputs to their Grams and forgets them.
+absl::Status AddUp(Arithmetic arithmetic, ThreadArena& arena,
+                   const std::vector<Piece>& pieces,
+                   std::vector<SiteInputs>& inputs) {
+  absl::Status status =
+      arena.ForEach(pieces.size(), [&](int64_t i) -> absl::Status {
+        const auto [site, first] = pieces[i];
+        quant::Gram& gram = *inputs[site].gram;
+        const int64_t count = std::min(kGramColumns, gram.n - first);
+        for (const auto& [index, run] : inputs[site].runs) {
+          if (run.rows == 0) continue;
+          absl::Status s =
+              AccumulateGram(arithmetic, run.values.data(), run.rows, gram.n,
+                             first, count, Strip(gram, first));
+          if (!s.ok()) return s;
+        }
+        return absl::OkStatus();
+      });
+  for (SiteInputs& site : inputs) {
+    for (auto& [index, run] : site.runs) run.rows = 0;
+  }
+  return status;
+}
+
 }  // namespace
+
+// Adds what the head reads of `chunk`, given the states after all blocks.
+absl::Status Engine::CaptureHead(const Samples& chunk,
+                                 absl::Span<const float> hidden,
+                                 quant::Gram& gram) {
+  const int64_t dims = model_.architecture.hidden;
+  const int64_t row_bytes = dims * ElementBytes(model_.arithmetic);
+  std::vector<SiteInputs> inputs(1);
+  inputs[0].gram = &gram;
+  const std::vector<Piece> pieces = PiecesOf(inputs);
+  int64_t row = 0;
+  for (const auto* sample : chunk) {
+    const auto tokens = static_cast<int64_t>(sample->size());
+    const AlignedVector<uint8_t> final =
+        FinalNorm(hidden.subspan(row * dims, PaddedRows(tokens) * dims));
+    for (int64_t first = 0; first < tokens; first += kPanelRows) {
+      FillPanel(final.data() + first * row_bytes,
+                std::min<int64_t>(kPanelRows, tokens - first), row_bytes,
+                PlaceOf(first, row_bytes, inputs[0]));
+    }
+    gram.tokens += tokens;
+    absl::Status s = AddUp(model_.arithmetic, arena_, pieces, inputs);
+    if (!s.ok()) return s;
+    row += PaddedRows(tokens);
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<quant::Statistics> Engine::Capture(
     const std::vector<std::vector<int32_t>>& samples,
@@ -89,7 +165,15 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
       last_block = b;
     }
   }
-  if (wanted.empty()) return statistics;
+  const LinearSpec head = HeadLayer(arch);
+  if (wanted.contains(head.name)) {
+    statistics.site_of_layer[head.name] = kHeadSite;
+    quant::Gram& gram = statistics.sites[kHeadSite];
+    gram.n = head.cols;
+    gram.values.assign(head.cols * head.cols, 0.0f);
+    last_block = arch.blocks.size() - 1;
+  }
+  if (statistics.sites.empty()) return statistics;
   const std::vector<Samples> chunks = ChunkSamples(samples, 1);
   ProgressMeter meter(progress, (last_block + 1) * chunks.size());
   for (const Samples& chunk : chunks) {
@@ -108,19 +192,11 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
           });
       if (!status.ok()) return status;
       std::vector<SiteInputs> inputs(InputSites(spec));
-      std::vector<std::pair<int, int64_t>> pieces;  // site, first column
       for (size_t site = 0; site < inputs.size(); ++site) {
         const auto it = statistics.sites.find(SiteName(spec, b, site));
-        if (it == statistics.sites.end()) continue;
-        inputs[site].gram = &it->second;
-        for (int64_t c = 0; c < it->second.n; c += kGramColumns) {
-          pieces.emplace_back(site, c);
-        }
+        if (it != statistics.sites.end()) inputs[site].gram = &it->second;
       }
-      // The tallest strips first, so that no thread is left with one.
-      std::stable_sort(
-          pieces.begin(), pieces.end(),
-          [](const auto& a, const auto& b) { return a.second > b.second; });
+      const std::vector<Piece> pieces = PiecesOf(inputs);
       std::mutex mutex;  // guards the runs of `inputs` and their Grams' tokens
       // A sample at a time, so that only its inputs are held, and so that the
       // order of summation is that of the samples.
@@ -140,31 +216,18 @@ absl::StatusOr<quant::Statistics> Engine::Capture(
                 rows = PlaceOf(panel.first_row, row_bytes, seen);
                 seen.gram->tokens += panel.rows;
               }
-              const int64_t bytes = panel.rows * row_bytes;
-              std::memcpy(rows, panel.inputs, bytes);
-              std::memset(rows + bytes, 0, kPanelRows * row_bytes - bytes);
+              FillPanel(panel.inputs, panel.rows, row_bytes, rows);
             });
         if (!status.ok()) return status;
-        status = arena_.ForEach(pieces.size(), [&](int64_t i) -> absl::Status {
-          const auto [site, first] = pieces[i];
-          quant::Gram& gram = *inputs[site].gram;
-          const int64_t count = std::min(kGramColumns, gram.n - first);
-          for (const auto& [index, run] : inputs[site].runs) {
-            if (run.rows == 0) continue;
-            absl::Status s =
-                AccumulateGram(model_.arithmetic, run.values.data(), run.rows,
-                               gram.n, first, count, Strip(gram, first));
-            if (!s.ok()) return s;
-          }
-          return absl::OkStatus();
-        });
+        status = AddUp(model_.arithmetic, arena_, pieces, inputs);
         if (!status.ok()) return status;
-        for (SiteInputs& site : inputs) {
-          for (auto& [index, run] : site.runs) run.rows = 0;
-        }
         at += PaddedRows(tokens) * arch.hidden;
       }
     }
+    const auto site = statistics.sites.find(kHeadSite);
+    if (site == statistics.sites.end()) continue;
+    absl::Status status = CaptureHead(chunk, hidden, site->second);
+    if (!status.ok()) return status;
   }
   for (auto& [site, gram] : statistics.sites) Unfold(gram);
   return statistics;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "worker/branching.h"
 #include "worker/ops/kernels.h"
 #include "worker/request_check.h"
 
@@ -109,10 +110,11 @@ absl::StatusOr<Engine::Teachers> Engine::Teach(const Samples& samples,
 }
 
 // sums[c][s], with positions added up in their order. `students` are final
-// hidden states of all samples.
+// hidden states of all samples, all under `head`.
 absl::Status Engine::Compare(
-    absl::Span<const AlignedVector<uint8_t>> students, const Samples& samples,
-    const Teachers& teachers,
+    const LossHead& head,
+    absl::Span<const AlignedVector<uint8_t>* const> students,
+    const Samples& samples, const Teachers& teachers,
     std::vector<std::vector<search::SampleSums>>& sums) {
   const int64_t dims = model_.architecture.hidden;
   const int64_t row_bytes = dims * ElementBytes(model_.arithmetic);
@@ -142,13 +144,13 @@ absl::Status Engine::Compare(
                                 .subspan(panel.first_row, kPanelRows)};
     }
     std::vector<const void*> inputs;
-    for (const AlignedVector<uint8_t>& student : students) {
-      inputs.push_back(student.data() + panel.first_state_row * row_bytes);
+    for (const AlignedVector<uint8_t>* student : students) {
+      inputs.push_back(student->data() + panel.first_state_row * row_bytes);
     }
-    return model_.head->Compare(known, inputs,
-                                absl::MakeConstSpan(*samples[panel.sample])
-                                    .subspan(panel.first_row + 1, kPanelRows),
-                                absl::MakeSpan(panel.losses));
+    return head.Compare(*model_.head, known, inputs,
+                        absl::MakeConstSpan(*samples[panel.sample])
+                            .subspan(panel.first_row + 1, kPanelRows),
+                        absl::MakeSpan(panel.losses));
   });
   if (!status.ok()) return status;
   sums.assign(students.size(), std::vector<search::SampleSums>(samples.size()));
@@ -180,13 +182,14 @@ absl::Status Engine::Measure(
       walked_index.push_back(c);
       continue;
     }
-    std::vector<AlignedVector<uint8_t>> reference(1);
+    AlignedVector<uint8_t> reference;
     for (const auto& teacher : teachers) {
-      reference[0].insert(reference[0].end(), teacher->final.begin(),
-                          teacher->final.end());
+      reference.insert(reference.end(), teacher->final.begin(),
+                       teacher->final.end());
     }
     std::vector<std::vector<search::SampleSums>> own;
-    absl::Status status = Compare(reference, samples, teachers, own);
+    absl::Status status =
+        Compare(*model_.head, {&reference}, samples, teachers, own);
     if (!status.ok()) return status;
     for (search::SampleSums& sum : own[0]) sum.kl = sum.topk_kl = 0;
     sums[c] = std::move(own[0]);
@@ -204,12 +207,36 @@ absl::Status Engine::Measure(
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  std::vector<std::vector<search::SampleSums>> of_state;
-  status = Compare(finals, samples, teachers, of_state);
-  if (!status.ok()) return status;
+  // One head after the other, so that only one level of it is needed at a time:
+  // the choices of each state that have it.
+  std::map<std::string, std::map<size_t, std::vector<int>>> heads;
   for (size_t i = 0; i < states.size(); ++i) {
     for (const int choice : states[i].choices) {
-      sums[walked_index[choice]] = of_state[i];
+      heads[HeadBlob(model_.architecture, *walked[choice])][i].push_back(
+          choice);
+    }
+  }
+  for (const auto& [blob, choices_of_state] : heads) {
+    std::shared_ptr<const LossHead> level;
+    if (!blob.empty()) {
+      auto found =
+          weights_.GetHead(HeadLayer(model_.architecture), blob, arena_);
+      if (!found.ok()) return found.status();
+      level = *std::move(found);
+    }
+    std::vector<const AlignedVector<uint8_t>*> students;
+    for (const auto& [state, of_state] : choices_of_state) {
+      students.push_back(&finals[state]);
+    }
+    std::vector<std::vector<search::SampleSums>> found;
+    status = Compare(level == nullptr ? *model_.head : *level, students,
+                     samples, teachers, found);
+    if (!status.ok()) return status;
+    size_t next = 0;
+    for (const auto& [state, of_state] : choices_of_state) {
+      for (const int choice : of_state)
+        sums[walked_index[choice]] = found[next];
+      ++next;
     }
   }
   return absl::OkStatus();

@@ -33,8 +33,9 @@ class Engine {
   absl::StatusOr<EvaluateResponse> Evaluate(const EvaluateRequest& request,
                                             const Progress& progress);
 
-  // Second moments of the inputs of `layers`, by SiteName(). An expert's are
-  // those of the tokens that go to it.
+  // Second moments of the inputs of `layers`, by SiteName() or kHeadSite. An
+  // expert's are those of the tokens that go to it. An embedding that is not
+  // the head too has no such inputs, and gets no site.
   absl::StatusOr<quant::Statistics> Capture(
       const std::vector<std::vector<int32_t>>& samples,
       const std::vector<std::string>& layers, const Progress& progress);
@@ -64,11 +65,14 @@ class Engine {
       const std::vector<std::vector<int32_t>>& samples, int64_t choices) const;
   AlignedVector<uint8_t> FinalNorm(absl::Span<const float> hidden);
   absl::StatusOr<Teachers> Teach(const Samples& samples, ProgressMeter& meter);
+  absl::Status CaptureHead(const Samples& chunk, absl::Span<const float> hidden,
+                           quant::Gram& gram);
   absl::Status Measure(absl::Span<const WeightChoice* const> choices,
                        const Samples& samples, const Teachers& teachers,
                        ProgressMeter& meter,
                        std::vector<std::vector<search::SampleSums>>& sums);
-  absl::Status Compare(absl::Span<const AlignedVector<uint8_t>> students,
+  absl::Status Compare(const LossHead& head,
+                       absl::Span<const AlignedVector<uint8_t>* const> students,
                        const Samples& samples, const Teachers& teachers,
                        std::vector<std::vector<search::SampleSums>>& sums);
 

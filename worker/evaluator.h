@@ -34,16 +34,20 @@ struct EvaluatorOptions {
 struct EvaluatorInfo {
   std::string numeric_class;  // e.g. "cpu-3:bf16:avx512_core_bf16:onednn-2.6.3"
   std::vector<std::string> capabilities;  // "evaluate", "capture", "drop",
-                                          // "profile"
+                                          // "profile", "outer"
   std::string model_type;                 // as in config.json
   std::vector<std::string> layers;        // linear layers that levels apply to
   int64_t vocab_size = 0;
   std::vector<std::string> modules;  // what can be dropped
+  // The embedding and the output head, one layer if tied: levels apply to them
+  // too if "outer" is among the capabilities.
+  std::vector<std::string> outer_layers = {};
 };
 
-// Which blob each layer uses. Layers not named keep the model's weights.
-// Two equal paths mean the same weights. A dropped module adds nothing to the
-// hidden states and costs no time; blobs of its layers are not looked at.
+// Which blob each layer uses. Layers not named keep the model's weights. That
+// of a tied embedding is the head's too. Two equal paths mean the same weights.
+// A dropped module adds nothing to the hidden states and costs no time; blobs
+// of its layers are not looked at.
 struct WeightChoice {
   std::map<std::string, std::string> blob_of_layer;  // layer -> blob path
   std::set<std::string> dropped = {};                // modules
@@ -65,8 +69,10 @@ struct EvaluateResponse {
 
 struct CaptureRequest {
   std::vector<std::vector<int32_t>> samples;
-  std::vector<std::string> layers;  // whose inputs to capture
-  std::string output_path;          // a statistics file (quant/gram.h)
+  // Whose inputs to capture; an embedding that is not the head too has none,
+  // and is left out.
+  std::vector<std::string> layers;
+  std::string output_path;  // a statistics file (quant/gram.h)
 };
 
 // Called now and then with the share done, 0…1; returning false cancels

@@ -86,6 +86,7 @@ std::string EncodeInfo(const EvaluatorInfo& info) {
   out.Texts(info.layers);
   out.I64(info.vocab_size);
   out.Texts(info.modules);
+  out.Texts(info.outer_layers);
   return out.Take();
 }
 
@@ -98,6 +99,7 @@ absl::StatusOr<EvaluatorInfo> DecodeInfo(absl::string_view bytes) {
   info.layers = in.Texts();
   info.vocab_size = in.I64();
   info.modules = in.Texts();
+  info.outer_layers = in.Texts();
   return Finish(in, std::move(info));
 }
 

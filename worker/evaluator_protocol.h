@@ -27,7 +27,7 @@
 
 namespace evopress::worker {
 
-inline constexpr uint32_t kEvaluatorProtocolVersion = 2;
+inline constexpr uint32_t kEvaluatorProtocolVersion = 3;
 
 // The descriptor on which a child finds its socket.
 inline constexpr int kEvaluatorFd = 3;

@@ -21,9 +21,10 @@ class LocalEvaluator : public Evaluator {
         model_(std::move(model)),
         engine_(model_, *arena_, options) {
     info_.numeric_class = NumericClass(model_.arithmetic);
-    info_.capabilities = {"evaluate", "capture", "drop", "profile"};
+    info_.capabilities = {"evaluate", "capture", "drop", "profile", "outer"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
+    info_.outer_layers = OuterLayers(model_.architecture);
     for (const BlockSpec& block : model_.architecture.blocks) {
       info_.modules.push_back(block.attention);
       info_.modules.push_back(block.mlp);

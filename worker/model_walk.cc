@@ -64,6 +64,28 @@ absl::Status Prepare(const BlockSpec& spec, ThreadArena& arena,
   return absl::OkStatus();
 }
 
+// Embed() by the level in `blob`, the model's own table if that is empty.
+absl::StatusOr<HiddenStates> EmbedLevel(const Model& model, WeightCache& cache,
+                                        const std::string& blob,
+                                        Samples samples) {
+  if (blob.empty()) return Embed(model, samples);
+  const LinearSpec spec = EmbeddingLayer(model.architecture);
+  auto rows = cache.GetRows(spec, blob);
+  if (!rows.ok()) return rows.status();
+  HiddenStates hidden(TotalRows(samples) * spec.cols, 0.0f);
+  std::vector<float> row(spec.cols);
+  float* at = hidden.data();
+  for (const auto* sample : samples) {
+    for (size_t t = 0; t < sample->size(); ++t) {
+      absl::Status s = (*rows)->Unpack((*sample)[t], 1, absl::MakeSpan(row));
+      if (!s.ok()) return s;
+      model.embedding.LookAt(row, at + t * spec.cols);
+    }
+    at += PaddedRows(sample->size()) * spec.cols;
+  }
+  return hidden;
+}
+
 }  // namespace
 
 int64_t TotalRows(Samples samples) {
@@ -91,11 +113,17 @@ absl::Status WalkModel(const Model& model, ThreadArena& arena,
                        std::vector<WalkState>& out) {
   const int64_t dims = model.architecture.hidden;
   out.clear();
+  std::map<std::string, size_t> state_of;  // by blob of the embedding
   for (size_t c = 0; c < choices.size(); ++c) {
-    if (c == 0 || !share_prefixes) {
-      out.push_back({{}, Embed(model, samples)});
+    const std::string blob = EmbeddingBlob(model.architecture, *choices[c]);
+    const auto [it, inserted] = state_of.try_emplace(blob, out.size());
+    if (inserted || !share_prefixes) {
+      auto hidden = EmbedLevel(model, cache, blob, samples);
+      if (!hidden.ok()) return hidden.status();
+      it->second = out.size();
+      out.push_back({{}, *std::move(hidden)});
     }
-    out.back().choices.push_back(c);
+    out[it->second].choices.push_back(c);
   }
   for (size_t b = 0; b < model.architecture.blocks.size(); ++b) {
     if (!progress(b)) return absl::CancelledError("the call was cancelled");

@@ -43,6 +43,10 @@ absl::Status CheckLayers(const Architecture& architecture,
   for (const BlockSpec& block : architecture.blocks) {
     for (const LinearSpec& linear : block.linears) known.insert(linear.name);
   }
+  const std::string embedding = EmbeddingLayer(architecture).name;
+  const std::string head = HeadLayer(architecture).name;
+  known.insert(embedding);
+  known.insert(head);
   for (const std::string& layer : layers) {
     if (known.contains(layer)) continue;
     return absl::InvalidArgumentError(absl::StrCat(

@@ -38,6 +38,7 @@ absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
   identity.add_capabilities("evaluate");
   identity.add_capabilities("capture");
   identity.add_capabilities("drop");
+  identity.add_capabilities("outer");
   identity.set_version(options.version);
   identity.set_host(options.host);
   Session session(v1::Workers::NewStub(channel), identity, stop);

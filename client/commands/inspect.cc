@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,17 @@ std::string RoleOf(const quant::TensorInfo& tensor) {
              : tensor.name;
 }
 
+// What is written in the column "searched".
+std::string SearchedText(const quant::TensorInfo& tensor) {
+  if (IsSearched(tensor)) return "yes";
+  for (const auto& [layer, flag] :
+       {std::pair{kEmbeddingLayer, "with --units embed"},
+        std::pair{kHeadLayer, "with --units head"}}) {
+    if (tensor.name == absl::StrCat(layer, ".weight")) return flag;
+  }
+  return "";
+}
+
 void PrintText(const InspectFlags& flags, const quant::Checkpoint& model,
                const v1::ModelRef& ref, int64_t searched, int64_t all) {
   int64_t bytes = 0;
@@ -56,8 +68,7 @@ void PrintText(const InspectFlags& flags, const quant::Checkpoint& model,
     TextTable table({"tensor", ">shape", "type", ">bytes", "searched"});
     for (const auto& tensor : model.tensors()) {
       table.AddRow({tensor.name, ShapeText(tensor), tensor.source_type,
-                    FormatCount(tensor.bytes),
-                    IsSearched(tensor) ? "yes" : ""});
+                    FormatCount(tensor.bytes), SearchedText(tensor)});
     }
     std::printf("%s", table.Format(UseColor()).c_str());
     return;
@@ -65,21 +76,21 @@ void PrintText(const InspectFlags& flags, const quant::Checkpoint& model,
   struct Kind {
     int count = 0;
     int64_t parameters = 0;
-    bool searched = false;
+    std::string searched;
   };
   std::map<std::tuple<std::string, std::string, std::string>, Kind> kinds;
   for (const auto& tensor : model.tensors()) {
     Kind& kind = kinds[{RoleOf(tensor), ShapeText(tensor), tensor.source_type}];
     ++kind.count;
     kind.parameters += tensor.elements();
-    kind.searched = IsSearched(tensor);
+    kind.searched = SearchedText(tensor);
   }
   TextTable table(
       {"tensors", ">count", ">shape", "type", ">parameters", "searched"});
   for (const auto& [key, kind] : kinds) {
     table.AddRow({std::get<0>(key), absl::StrCat(kind.count), std::get<1>(key),
                   std::get<2>(key), FormatCount(kind.parameters),
-                  kind.searched ? "yes" : ""});
+                  kind.searched});
   }
   std::printf("%s", table.Format(UseColor()).c_str());
 }

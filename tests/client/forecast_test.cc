@@ -95,6 +95,28 @@ TEST(Rehearsal, CountsSharedBlocksOnce) {
   EXPECT_EQ(fresh, 1024) << "one sequence, seen for the first time once";
 }
 
+TEST(Rehearsal, ALevelOfTheHeadSharesAllBlocksAndOneOfTheEmbeddingNone) {
+  for (const bool head : {true, false}) {
+    search::StrategyInput input = Input(8, 3);
+    search::Unit& unit = input.space.units[head ? 7 : 0];
+    unit.name = head ? "lm_head" : "model.embed_tokens";
+    unit.layers = {unit.name};
+    for (search::Unit& other : input.space.units) {
+      if (&other != &unit) other.menu.resize(1);
+    }
+    const auto probes =
+        RehearseSearch(input, search::WeightedDpOptions{}, absl::Seconds(60));
+    ASSERT_TRUE(probes.ok()) << probes.status();
+    double blocks = 0;
+    int64_t tokens = 0;
+    for (const TaskWork& task : probes->rounds[0]) {
+      blocks += task.block_tokens;
+      tokens += task.tokens;
+    }
+    EXPECT_EQ(blocks < static_cast<double>(tokens), head);
+  }
+}
+
 TEST(Rehearsal, PlaysSearchesOverModules) {
   search::StrategyInput input = Input(8, 3);
   search::SearchSpace& space = input.space;

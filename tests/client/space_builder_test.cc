@@ -287,6 +287,98 @@ TEST(FindUniformBaseline, IsTheDearestLevelThatFits) {
             3 * TotalWeights(space));
 }
 
+absl::StatusOr<search::SearchSpace> OuterSpace(const std::string& units,
+                                               const std::string& menu,
+                                               bool tied = false) {
+  std::vector<TensorInfo> tensors = Tensors();
+  if (tied) {
+    std::erase_if(tensors, [](const TensorInfo& tensor) {
+      return tensor.name == "lm_head.weight";
+    });
+  }
+  SpaceOptions options;
+  options.menu = menu;
+  auto rule = ParseOuterRule(units);
+  if (!rule.ok()) return rule.status();
+  options.outer = *rule;
+  return BuildSpace(tensors, options);
+}
+
+TEST(Outer, EmbeddingAndHeadAreUnitsWithExactCosts) {
+  const auto plain = Space();
+  const auto space = OuterSpace("embed,head", "rtn:2-4:g32,keep");
+  ASSERT_TRUE(space.ok()) << space.status();
+  ASSERT_EQ(space->units.size(), 8u);
+  EXPECT_EQ(space->units.front().name, "model.embed_tokens");
+  EXPECT_EQ(space->units.back().name, "lm_head");
+  for (const search::Unit* unit :
+       {&space->units.front(), &space->units.back()}) {
+    EXPECT_EQ(unit->weights, 100 * 64);
+    ASSERT_EQ(unit->menu.size(), 4u);
+    EXPECT_EQ(unit->menu[1].costs[kCodeBits], 100 * 64 * 3);
+    EXPECT_EQ(unit->menu[1].costs[kStoredBits],
+              100 * 64 * 3 + 100 * (64 / 32) * (16 + 3));
+    EXPECT_EQ(unit->menu[3].costs[kStoredBits], 100 * 64 * 16);
+  }
+  EXPECT_EQ(
+      plain.constant_costs[kModelBits] - space->constant_costs[kModelBits],
+      8 * 2 * 12800);
+  EXPECT_EQ(OuterSpace("head", "rtn:2-4:g32")->units.size(), 7u);
+  EXPECT_EQ(OuterSpace("", "rtn:2-4:g32")->units.size(), 6u);
+}
+
+TEST(Outer, ATiedMatrixIsOneUnitWhicheverUseIsNamed) {
+  for (const char* units : {"embed", "head", "head,embed"}) {
+    const auto space = OuterSpace(units, "gptq:2-4:g32", /*tied=*/true);
+    ASSERT_TRUE(space.ok()) << space.status();
+    ASSERT_EQ(space->units.size(), 7u);
+    EXPECT_EQ(space->units[0].name, "model.embed_tokens");
+    // The statistics are those of what the head reads.
+    EXPECT_EQ(space->units[0].menu[0].name, "gptq:b2:g32:asym");
+  }
+}
+
+TEST(Outer, AnEmbeddingOfItsOwnIsRoundedToNearest) {
+  const auto space =
+      OuterSpace("embed,head", "gptq:2-3:g32:actorder:search,rtn:3:g32,keep");
+  ASSERT_TRUE(space.ok()) << space.status();
+  std::vector<std::string> names;
+  for (const auto& level : space->units[0].menu) names.push_back(level.name);
+  EXPECT_THAT(
+      names, ::testing::ElementsAre("rtn:b2:g32:asym:search", "rtn:b3:g32:asym",
+                                    "rtn:b3:g32:asym:search", "keep"));
+  EXPECT_EQ(space->units.back().menu[0].name,
+            "gptq:b2:g32:asym:actorder:search");
+  // A level that it does not repeat.
+  EXPECT_EQ(OuterSpace("embed", "gptq:3:g32,rtn:3:g32")->units[0].menu.size(),
+            1u);
+}
+
+TEST(Outer, UniformHasTheEmbeddingsOwnLevelOfTheSameBits) {
+  auto space = OuterSpace("embed,head", "gptq:2-4:g32:actorder:search");
+  ASSERT_TRUE(space.ok()) << space.status();
+  ASSERT_TRUE(AddBudgets(Bits("3"), *space).ok());
+  const auto uniform = FindUniformBaseline(*space);
+  ASSERT_TRUE(uniform.has_value());
+  EXPECT_EQ(uniform->name, "uniform 3-bit");
+  EXPECT_EQ(Cost(*space, uniform->assignment, kCodeBits),
+            3 * TotalWeights(*space));
+}
+
+TEST(Outer, PrunersThatNeedInputsRefuseTheEmbeddingByName) {
+  const auto refused = OuterSpace("embed", "wanda:50");
+  EXPECT_THAT(refused.status().message(), HasSubstr("model.embed_tokens"));
+  EXPECT_THAT(refused.status().message(), HasSubstr("wanda:50"));
+  EXPECT_TRUE(OuterSpace("head", "wanda:50").ok());
+  EXPECT_TRUE(OuterSpace("embed", "magnitude:50").ok());
+  EXPECT_TRUE(OuterSpace("embed", "wanda:50", /*tied=*/true).ok());
+}
+
+TEST(Outer, RefusesOtherWords) {
+  EXPECT_THAT(ParseOuterRule("embed,router").status().message(),
+              HasSubstr("router"));
+}
+
 absl::StatusOr<search::SearchSpace> DropSpace(
     const std::string& drop, const std::string& menu = "rtn:2-4:g32",
     std::vector<search::Tie> ties = {}) {

@@ -91,8 +91,9 @@ inline nlohmann::json TinyTokenizer() {
             {"merges", nlohmann::json::array()}}}};
 }
 
-// Two blocks, hidden size 64, 256 tokens (bytes), tied head.
-inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1) {
+// Two blocks, hidden size 64, 256 tokens (bytes), tied head or one of its own.
+inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1,
+                          bool tied = true) {
   std::filesystem::create_directories(dir);
   const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
                                  {"model_type", "llama"},
@@ -109,7 +110,7 @@ inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1) {
                                  {"rope_theta", 10000.0},
                                  {"attention_bias", false},
                                  {"mlp_bias", false},
-                                 {"tie_word_embeddings", true},
+                                 {"tie_word_embeddings", tied},
                                  {"torch_dtype", "float32"}};
   WriteText(dir + "/config.json", config.dump(1));
   WriteText(dir + "/tokenizer.json", TinyTokenizer().dump());
@@ -148,6 +149,7 @@ inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1) {
     add(base + "mlp.up_proj.weight", {128, 64});
     add(base + "mlp.down_proj.weight", {64, 128});
   }
+  if (!tied) add("lm_head.weight", {256, 64});
   const auto written = quant::WriteSafetensors(dir, std::move(tensors), {});
   ASSERT_TRUE(written.ok()) << written.status();
 }

@@ -20,7 +20,17 @@
 
 namespace evopress::worker {
 
+// Embedding and head are one matrix.
+struct TiedModel {
+  static constexpr const char* kName = "llama_llama3";
+  static constexpr const char* kType = "llama";
+  static constexpr size_t kLayers = 14;
+  static constexpr size_t kSites = 8;
+  static constexpr int64_t kExpertsPerToken = 0;
+};
+
 struct DenseModel {
+  static constexpr const char* kType = "qwen3";
   static constexpr const char* kName = "qwen3";
   static constexpr size_t kLayers = 14;
   static constexpr size_t kSites = 8;
@@ -29,6 +39,7 @@ struct DenseModel {
 
 // The first block is dense, the second has eight experts.
 struct ExpertsModel {
+  static constexpr const char* kType = "qwen3_moe";
   static constexpr const char* kName = "qwen3_moe";
   static constexpr size_t kLayers = 7 + 4 + 3 * 8;
   static constexpr size_t kSites = 4 + 2 + 2 * 8;
@@ -50,7 +61,9 @@ class EvaluatorSuite : public testing::Test {
     ASSERT_TRUE(model.ok()) << model.status();
     evaluator_ = Open(1);
     ASSERT_NE(evaluator_, nullptr);
-    for (const std::string& layer : evaluator_->info().layers) {
+    std::vector<std::string> layers = evaluator_->info().layers;
+    for (const std::string& outer : OuterLayers()) layers.push_back(outer);
+    for (const std::string& layer : layers) {
       for (const char* level : {"rtn:b3:g16:asym", "rtn:b6:g16:asym"}) {
         blobs_[layer].push_back(
             MakeBlob(**model, layer, level, directory_.path()));
@@ -86,6 +99,20 @@ class EvaluatorSuite : public testing::Test {
     return evaluator_->info().modules;
   }
 
+  // The embedding, then the head unless they are tied.
+  const std::vector<std::string>& OuterLayers() const {
+    return evaluator_->info().outer_layers;
+  }
+
+  // `choice` with a level of some outer layers.
+  WeightChoice WithOuter(WeightChoice choice, size_t level,
+                         const std::vector<std::string>& layers) const {
+    for (const std::string& layer : layers) {
+      choice.blob_of_layer[layer] = blobs_.at(layer)[level];
+    }
+    return choice;
+  }
+
   // `choice` with the output projections of a module at zero.
   WeightChoice Silenced(WeightChoice choice, const std::string& module) const {
     auto model = quant::Checkpoint::Open(GoldenPath(Case::Model::kName));
@@ -113,6 +140,14 @@ class EvaluatorSuite : public testing::Test {
       request.assignments.back().dropped = {module};
     }
     request.assignments.push_back({{}, {Modules()[0], Modules()[3]}});
+    request.assignments.push_back(WithOuter({}, 0, {OuterLayers().back()}));
+    for (const size_t level : {0, 1}) {
+      for (const auto& outer : OuterLayers()) {
+        request.assignments.push_back(WithOuter(Choice(0), level, {outer}));
+      }
+      request.assignments.push_back(
+          WithOuter(Choice(0x155), level, OuterLayers()));
+    }
     request.assignments.push_back({});
     request.samples = {MakeSample(2, 1), MakeSample(127, 2), MakeSample(300, 3),
                        MakeSample(128, 4), MakeSample(129, 5)};
@@ -135,7 +170,7 @@ TYPED_TEST_SUITE_P(EvaluatorSuite);
 
 TYPED_TEST_P(EvaluatorSuite, SaysWhatItIs) {
   const EvaluatorInfo& info = this->evaluator_->info();
-  EXPECT_EQ(info.model_type, TypeParam::Model::kName);
+  EXPECT_EQ(info.model_type, TypeParam::Model::kType);
   EXPECT_EQ(info.vocab_size, 256);
   EXPECT_EQ(info.layers.size(), TypeParam::Model::kLayers);
   EXPECT_EQ(info.modules,
@@ -252,6 +287,104 @@ TYPED_TEST_P(EvaluatorSuite, ADroppedModulesBlobsAreNotEvenRead) {
   EXPECT_EQ(response.results[0], response.results[1]);
 }
 
+TYPED_TEST_P(EvaluatorSuite, OuterLevelsAreAsGoodAsPutIntoTheCheckpoint) {
+  EXPECT_EQ(this->OuterLayers().size(),
+            std::string(TypeParam::Model::kName) == TiedModel::kName ? 1u : 2u);
+  std::vector<WeightChoice> choices;
+  for (const std::string& layer : this->OuterLayers()) {
+    choices.push_back(this->WithOuter({}, 0, {layer}));
+  }
+  choices.push_back(this->WithOuter({}, 1, this->OuterLayers()));
+  auto model = quant::Checkpoint::Open(GoldenPath(TypeParam::Model::kName));
+  ASSERT_TRUE(model.ok()) << model.status();
+  for (const char* pruned : {"magnitude:50", "magnitude:30:b5:g16:asym"}) {
+    WeightChoice& choice = choices.emplace_back();
+    for (const std::string& layer : this->OuterLayers()) {
+      choice.blob_of_layer[layer] =
+          MakeBlob(**model, layer, pruned, this->directory_.path());
+    }
+  }
+  const std::vector<std::vector<int32_t>> samples = {MakeSample(200, 1),
+                                                     MakeSample(70, 2)};
+  const auto got = this->Evaluate(*this->evaluator_, {choices, samples});
+  ASSERT_EQ(got.results.size(), choices.size());
+  for (size_t c = 0; c < choices.size(); ++c) {
+    const ScratchDirectory by_hand;
+    WriteByHand(GoldenPath(TypeParam::Model::kName), choices[c],
+                by_hand.path());
+    const auto evaluator = TypeParam::Opener::Open(by_hand.path(), {});
+    ASSERT_TRUE(evaluator.ok()) << evaluator.status();
+    const auto want = this->Evaluate(**evaluator, {{{}}, samples});
+    ASSERT_EQ(want.results.size(), 1u);
+    const auto reference = this->Evaluate(*this->evaluator_, {{{}}, samples});
+    for (size_t s = 0; s < samples.size(); ++s) {
+      const search::SampleSums& sums = got.results[c][s];
+      EXPECT_NEAR(sums.nll, want.results[0][s].nll,
+                  1e-6 * want.results[0][s].nll);
+      EXPECT_NE(sums.nll, reference.results[0][s].nll);
+      EXPECT_GT(sums.kl, 0);
+      EXPECT_GT(sums.topk_kl, 0);
+      EXPECT_LT(sums.topk_kl, sums.kl);
+    }
+  }
+  // The level of more bits hurts less.
+  const auto both = this->Evaluate(
+      *this->evaluator_, {{this->WithOuter({}, 0, this->OuterLayers()),
+                           this->WithOuter({}, 1, this->OuterLayers())},
+                          samples});
+  EXPECT_GT(both.results[0][0].kl, both.results[1][0].kl);
+}
+
+TYPED_TEST_P(EvaluatorSuite, AHeadWithTheModelsOwnRowsLosesNothing) {
+  // A level so fine that the logits, by another way, are nearly the same.
+  auto model = quant::Checkpoint::Open(GoldenPath(TypeParam::Model::kName));
+  ASSERT_TRUE(model.ok()) << model.status();
+  const std::string head = this->OuterLayers().back();
+  WeightChoice fine;
+  fine.blob_of_layer[head] =
+      MakeBlob(**model, head, "rtn:b8:g16:asym", this->directory_.path());
+  const WeightChoice coarse = this->WithOuter({}, 0, {head});
+  const auto response =
+      this->Evaluate(*this->evaluator_, {{fine, coarse}, {MakeSample(200, 1)}});
+  ASSERT_EQ(response.results.size(), 2u);
+  EXPECT_GT(response.results[0][0].kl, 0);
+  EXPECT_LT(response.results[0][0].kl, 0.01 * response.results[1][0].kl);
+}
+
+TYPED_TEST_P(EvaluatorSuite, CapturesWhatTheHeadReads) {
+  CaptureRequest request;
+  request.samples = {MakeSample(200, 1), MakeSample(50, 2)};
+  request.layers = this->OuterLayers();
+  std::vector<quant::Statistics> captured;
+  for (const int threads : {1, 2}) {
+    const auto evaluator = this->Open(threads);
+    ASSERT_NE(evaluator, nullptr);
+    request.output_path = this->directory_.path() + "/statistics";
+    const absl::Status status = evaluator->Capture(request, nullptr);
+    ASSERT_TRUE(status.ok()) << status;
+    auto statistics = quant::ReadStatistics(request.output_path);
+    ASSERT_TRUE(statistics.ok()) << statistics.status();
+    captured.push_back(*std::move(statistics));
+  }
+  ASSERT_EQ(captured[0].sites.size(), 1u);
+  ASSERT_EQ(captured[0].site_of_layer.size(), 1u);
+  EXPECT_TRUE(captured[0].site_of_layer.contains(this->OuterLayers().back()));
+  const quant::Gram& gram = captured[0].sites.begin()->second;
+  EXPECT_EQ(gram.tokens, 250);
+  EXPECT_EQ(gram.values, captured[1].sites.begin()->second.values);
+  // Normed states have one square a column, the norm's weights aside.
+  auto model = quant::Checkpoint::Open(GoldenPath(TypeParam::Model::kName));
+  ASSERT_TRUE(model.ok()) << model.status();
+  std::vector<float> norm(gram.n);
+  ASSERT_TRUE(
+      (*model)->ReadF32("model.norm.weight", absl::MakeSpan(norm)).ok());
+  double squares = 0;
+  for (int64_t i = 0; i < gram.n; ++i) {
+    squares += gram.values[i * gram.n + i] / (norm[i] * norm[i]);
+  }
+  EXPECT_NEAR(squares, 250 * gram.n, 1e-2 * 250 * gram.n);
+}
+
 TYPED_TEST_P(EvaluatorSuite, RefusesWhatItCannotMeasure) {
   Evaluator& evaluator = *this->evaluator_;
   const WeightChoice good = this->Choice(0);
@@ -272,6 +405,10 @@ TYPED_TEST_P(EvaluatorSuite, RefusesWhatItCannotMeasure) {
   refused({{{{{layer, "/no/such/blob"}}}}, {{1, 2}}}, "/no/such/blob");
   const std::string other = evaluator.info().layers[1];
   refused({{{{{layer, this->blobs_[other][0]}}}}, {{1, 2}}}, layer);
+  for (const std::string& outer : evaluator.info().outer_layers) {
+    refused({{{{{outer, "/no/such/blob"}}}}, {{1, 2}}}, "/no/such/blob");
+    refused({{{{{outer, this->blobs_[other][0]}}}}, {{1, 2}}}, outer);
+  }
   EXPECT_TRUE(evaluator.Evaluate({{good}, {{1, 2}}}, nullptr).ok());
 }
 
@@ -376,8 +513,11 @@ REGISTER_TYPED_TEST_SUITE_P(
     EvaluatorSuite, SaysWhatItIs, TheReferenceDiffersFromItselfByNothing,
     FewerBitsHurtMore, ADroppedModuleAddsAsMuchAsOneWhoseOutputIsZero,
     DroppingBothModulesRemovesTheBlock, ADroppedModulesBlobsAreNotEvenRead,
-    BitsDependOnNeitherBatchNorOrderNorThreads, RefusesWhatItCannotMeasure,
-    CancelsWhenProgressSaysSo, CapturesSymmetricGramsForAnyNumberOfThreads,
+    BitsDependOnNeitherBatchNorOrderNorThreads,
+    OuterLevelsAreAsGoodAsPutIntoTheCheckpoint,
+    AHeadWithTheModelsOwnRowsLosesNothing, CapturesWhatTheHeadReads,
+    RefusesWhatItCannotMeasure, CancelsWhenProgressSaysSo,
+    CapturesSymmetricGramsForAnyNumberOfThreads,
     ProfilesTheSameInputsAsGramsForAnyNumberOfThreads);
 
 }  // namespace evopress::worker

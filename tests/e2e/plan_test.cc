@@ -89,6 +89,26 @@ TEST_F(Plan, PredictsTokensAndDiskOfTheSearchAndSeesWhatIsBuilt) {
   EXPECT_EQ(again["seconds"]["build"], 0.0);
 }
 
+TEST_F(Plan, CountsEmbeddingAndHead) {
+  MakeTinyModel(tmp_ / "model", 1, /*tied=*/false);
+  const std::vector<std::string> budget = {"--target-bits", "3"};
+  const auto plain = Run("plan", budget);
+  std::vector<std::string> outer = budget;
+  outer.insert(outer.end(), {"--units", "embed,head"});
+  const auto plan = Run("plan", outer);
+  EXPECT_EQ(
+      plan["levels"]["all"].get<int>() - plain["levels"]["all"].get<int>(),
+      2 * 3);
+  // 2, 3 and 4 bits with 16-bit scales and zeros for groups of 32.
+  EXPECT_EQ(plan["levels"]["bytes"].get<int64_t>() -
+                plain["levels"]["bytes"].get<int64_t>(),
+            2 * 256 * (64 * (2 + 3 + 4) + 2 * (3 * 16 + 2 + 3 + 4)) / 8);
+  EXPECT_GT(plan["seconds"]["total"].get<double>(), 0);
+  EXPECT_GT(plan["memory_bytes"].get<int64_t>(), 0);
+  const auto search = Run("search", outer);
+  EXPECT_EQ(Run("plan", outer)["levels"]["missing_bytes"], 0);
+}
+
 TEST_F(Plan, WithoutABudgetTellsTheReachAlone) {
   const auto plan = Run("plan", {});
   EXPECT_EQ(plan["reachable"].size(), 4u);

@@ -431,6 +431,103 @@ TEST_F(Search, DropScoresDropWhatIsAskedWithoutMeasuringAnything) {
   }
 }
 
+TEST_F(Search, EmbeddingAndHeadAreSearchedAndWrittenAsMeasured) {
+  constexpr int64_t kTable = 256 * 64;
+  for (const bool tied : {true, false}) {
+    SCOPED_TRACE(tied ? "tied" : "untied");
+    MakeTinyModel(tmp_ / "model", 1, tied);
+    const std::string name = tied ? "tied" : "untied";
+    const std::vector<std::string> space = {"--menu",
+                                            "gptq:2-5:g32",
+                                            "--target-bits",
+                                            "3",
+                                            "--units",
+                                            "embed,head",
+                                            "--decision-tokens",
+                                            "128",
+                                            "--races",
+                                            "2",
+                                            "--candidates",
+                                            "4"};
+    const auto result = Run(name, 1, 1, "guided", space);
+    ASSERT_TRUE(result.contains("results")) << result;
+    const auto& rows = result["results"]["rows"];
+    const int64_t weights = kWeights + (tied ? 1 : 2) * kTable;
+    EXPECT_LE(rows[0]["costs"]["code_bits"].get<int64_t>(), 3 * weights);
+    EXPECT_EQ(rows[1]["name"], "uniform 3-bit");
+    EXPECT_EQ(rows[1]["costs"]["code_bits"], 3 * weights);
+    // Two independent ways to what the winner loses: its levels, and a
+    // checkpoint with the numbers they stand for.
+    const double perplexity = rows[0]["held_out"][0]["perplexity"];
+    EXPECT_NEAR(Perplexity(tmp_ / ("out-" + name)), perplexity,
+                1e-3 * perplexity);
+    std::set<std::string> layers;
+    const auto recipe = Recipe(name);
+    for (const auto& layer : recipe["layers"]) {
+      layers.insert(layer["layer"].get<std::string>());
+      EXPECT_TRUE(layer.contains("blob")) << layer;
+    }
+    EXPECT_TRUE(layers.contains("model.embed_tokens"));
+    EXPECT_EQ(layers.contains("lm_head"), !tied);
+    const std::string svg =
+        ReadText(tmp_ / ("out-" + name) + "/assignment.svg");
+    EXPECT_THAT(svg, ::testing::HasSubstr("model.embed_tokens: "));
+    EXPECT_THAT(ReadText(tmp_ / ("out-" + name) + "/evopress.txt"),
+                ::testing::HasSubstr("model.embed_tokens: "));
+    const auto two = Run(name + "-two", 2, 1, "guided", space);
+    EXPECT_EQ(two["history_hash"], result["history_hash"]);
+    EXPECT_EQ(two["results"], result["results"]);
+  }
+}
+
+TEST_F(Search, EvalTakesUniformLevelsOfTheOuterUnitsToo) {
+  MakeTinyModel(tmp_ / "model", 1, /*tied=*/false);
+  const auto eval = [&](const std::string& level) {
+    const RunResult r = RunEvoPress({"eval",
+                                     tmp_ / "model",
+                                     "--text",
+                                     "wiki=" + (tmp_ / "wiki.txt"),
+                                     "--calibration",
+                                     tmp_ / "text.txt",
+                                     "--text-tokens",
+                                     "256",
+                                     "--sequence-length",
+                                     "32",
+                                     "--statistics-tokens",
+                                     "512",
+                                     "--menu",
+                                     "gptq:2-4:g32:actorder",
+                                     "--units",
+                                     "embed,head",
+                                     "--uniform",
+                                     level,
+                                     "--data",
+                                     tmp_ / "data",
+                                     "--json"});
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    return nlohmann::json::parse(r.out, nullptr, false)["results"]["rows"][0];
+  };
+  const auto width = eval("3");
+  EXPECT_EQ(width["costs"]["code_bits"], 3 * (kWeights + 2 * 256 * 64));
+  const auto level = eval("gptq:b3:g32:asym:actorder");
+  EXPECT_EQ(level["held_out"], width["held_out"]);
+  // An assignment of more units than the command has.
+  WriteText(tmp_ / "levels.txt", "lm_head: 3\n");
+  const RunResult r = RunEvoPress(
+      {"eval", tmp_ / "model", "--text", tmp_ / "wiki.txt", "--assignment",
+       tmp_ / "levels.txt", "--sequence-length", "32", "--text-tokens", "256",
+       "--statistics-tokens", "512", "--data", tmp_ / "data"});
+  EXPECT_NE(r.exit_code, 0);
+  EXPECT_THAT(r.err, ::testing::HasSubstr("--units embed,head"));
+  const RunResult owl = RunEvoPress(
+      {"plan", tmp_ / "model", "--text", tmp_ / "text.txt", "--strategy", "owl",
+       "--units", "head", "--menu", "sparsegpt:50:steps8x64",
+       "--target-sparsity", "0.5", "--sequence-length", "32", "--tokens",
+       "32,64", "--statistics-tokens", "512"});
+  EXPECT_NE(owl.exit_code, 0);
+  EXPECT_THAT(owl.err, ::testing::HasSubstr("leave out --units"));
+}
+
 TEST_F(Search, EveryStrategyMeetsTheBudget) {
   for (const char* strategy : {"uniform", "random", "greedy", "dp",
                                "weighted-dp", "policy-gradient", "subnet-ga"}) {
@@ -439,6 +536,12 @@ TEST_F(Search, EveryStrategyMeetsTheBudget) {
     ASSERT_TRUE(result.contains("results")) << result;
     EXPECT_LE(result["results"]["rows"][0]["costs"]["code_bits"].get<int64_t>(),
               3 * kWeights);
+    const auto outer = Run(
+        "strategies", 1, 1, strategy,
+        {"--menu", "gptq:2-4:g32", "--target-bits", "3", "--units", "embed"});
+    ASSERT_TRUE(outer.contains("results")) << outer;
+    EXPECT_LE(outer["results"]["rows"][0]["costs"]["code_bits"].get<int64_t>(),
+              3 * (kWeights + 256 * 64));
   }
 }
 

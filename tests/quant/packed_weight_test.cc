@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "quant/bit_packing.h"
 #include "quant/half.h"
+#include "quant/packed_rows.h"
 #include "search/sha256.h"
 
 namespace evopress::quant {
@@ -325,6 +326,35 @@ TEST(PackedWeight, ADamagedFileIsDataLossNamingIt) {
   EXPECT_THAT(std::string(damaged.status().message()), HasSubstr(path));
   std::remove(path.c_str());
   EXPECT_TRUE(absl::IsNotFound(ReadBlob(path).status()));
+}
+
+TEST(PackedRowsTest, AnyRowsAreThoseOfTheWholeWeight) {
+  std::vector<PackedWeight> weights;
+  for (const int bits : {2, 3, 5, 8}) {
+    weights.push_back(RandomWeight(bits, 23, 24, bits, 8, false, false));
+    weights.push_back(RandomWeight(bits, 23, 20, bits, 20, true, false));
+    weights.push_back(RandomWeight(bits, 23, 24, bits, 4, false, true));
+    weights.push_back(SparseWeight(bits, 23, 24, bits, 8, false));
+  }
+  weights.push_back(SparseWeight(1, 23, 21, kFloat16Bits, 0, false));
+  for (const PackedWeight& weight : weights) {
+    std::vector<float> whole(weight.rows * weight.cols);
+    ASSERT_TRUE(Unpack(weight, absl::MakeSpan(whole)).ok());
+    const auto rows = PackedRows::Create(weight);
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    for (int64_t first = 0; first < weight.rows; ++first) {
+      for (int64_t count = 0; count <= weight.rows - first; ++count) {
+        std::vector<float> some(count * weight.cols, -1);
+        ASSERT_TRUE(rows->Unpack(first, count, absl::MakeSpan(some)).ok());
+        ASSERT_TRUE(std::equal(some.begin(), some.end(),
+                               whole.begin() + first * weight.cols))
+            << weight.bits << " bits, rows " << first << " + " << count;
+      }
+    }
+    std::vector<float> none;
+    EXPECT_FALSE(rows->Unpack(24, 0, absl::MakeSpan(none)).ok());
+    EXPECT_FALSE(rows->Unpack(-1, 0, absl::MakeSpan(none)).ok());
+  }
 }
 
 }  // namespace

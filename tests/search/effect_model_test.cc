@@ -11,114 +11,176 @@
 namespace evopress::search {
 namespace {
 
-// Twelve units of two types; damage is `sensitivity[u] * error`, times `here`
-// unless nearly everything is at its dearest level.
+// Twelve units of two types. Sensitivities of a type differ up to a hundred
+// times, samples have scales of their own, and on each sample every
+// sensitivity strays.
 struct World {
   Toy toy = MakeToy(std::vector<int64_t>(12, 64), {2, 3, 4}, 12 * 64 * 3, 1);
   std::vector<double> sensitivity;
-  double here = 3;
-  double first_type_here = 1;  // more of it, for units of the first type
+  double stray = 0;
+  double power = 1;
+  double synergy = 0;  // of units 5 and 7 both at their cheapest level
   Assignment dearest{std::vector<uint16_t>(12, 2)};
   Assignment pivot{std::vector<uint16_t>(12, 1)};
   Measured measured;
-  EffectModel::Pairs pairs;
 
   World() {
     for (size_t u = 0; u < 12; ++u) {
       toy.input.space.units[u].name =
           "block." + std::to_string(u / 2) + (u % 2 == 0 ? ".q" : ".v");
-      sensitivity.push_back(u % 2 == 0 ? 0.5
-                                       : 2 + 0.1 * static_cast<double>(u));
+      sensitivity.push_back(u == 6 ? 30 : u % 2 == 0 ? 0.3 : 2);
     }
   }
 
-  // What unit u at `level` adds to the dearest assignment.
-  double Probed(size_t u, size_t level) const {
-    const std::vector<double>& errors = toy.input.layer_errors[u];
-    return sensitivity[u] * (errors[level] - errors[2]);
+  double Adds(size_t u, size_t level) const {
+    return sensitivity[u] * toy.input.layer_errors[u][level];
   }
-  double Here(size_t u, size_t level) const {
-    return here * (u % 2 == 0 ? first_type_here : 1) * Probed(u, level);
-  }
-  double Damage(const Assignment& assignment) const {
-    double probed = 1, whole = 1;
-    int lowered = 0;
+  double Value(const Assignment& assignment, int32_t sample) const {
+    double sum = 0;
     for (size_t u = 0; u < 12; ++u) {
-      probed += Probed(u, assignment.levels[u]);
-      whole += Here(u, assignment.levels[u]);
-      lowered += assignment.levels[u] != 2;
+      Rng rng(u, 3, static_cast<uint32_t>(sample));
+      sum +=
+          (1 + stray * (2 * rng.Uniform() - 1)) * Adds(u, assignment.levels[u]);
     }
-    return lowered <= 1 ? probed : whole;
+    if (assignment.levels[5] == 0 && assignment.levels[7] == 0) sum += synergy;
+    return (1 + 0.2 * sample) * std::pow(sum, power);
   }
 
-  void MeasureOn(const Assignment& assignment, std::vector<int32_t> samples) {
+  void MeasureOn(const Assignment& assignment,
+                 const std::vector<int32_t>& samples) {
     Round round;
     RoundResults results(1);
-    for (size_t i = 0; i < samples.size(); ++i) {
-      results[0].push_back({10 * Damage(assignment), 0, 0, 10});
+    for (int32_t sample : samples) {
+      results[0].push_back({10 * Value(assignment, sample), 0, 0, 10});
     }
-    round.evaluations = {{assignment, std::move(samples)}};
+    round.evaluations = {{assignment, samples}};
     measured.Add(round, results, Metric::kKl);
   }
 
-  void Scan() {
-    MeasureOn(dearest, {0});
-    MeasureOn(pivot, {0, 1});
+  void Scan(int32_t sample = 0) {
+    MeasureOn(dearest, {sample});
+    MeasureOn(pivot, {sample, 1});
     for (size_t u = 0; u < 12; ++u) {
       Assignment probe = dearest;
       probe.levels[u] = 0;
-      MeasureOn(probe, {0});
-      pairs.probes.emplace_back(probe, dearest);
+      MeasureOn(probe, {sample});
     }
-    pairs.wholes.emplace_back(pivot, dearest);
   }
 
   EffectModel Model() const {
-    return EffectModel(toy.input.space, toy.input.layer_errors, pivot, measured,
-                       pairs);
+    return EffectModel(toy.input.space, toy.input.layer_errors, pivot,
+                       measured);
+  }
+
+  // What is believed to add up, in the unit in which all of it is as it is:
+  // scales of samples leave that open.
+  Effects Believed(const Belief& belief) const {
+    Effects effects = belief.Around(pivot);
+    double believed = 0, truth = 0;
+    for (size_t u = 0; u < 12; ++u) {
+      believed += effects[u][0] - effects[u][2];
+      truth += Adds(u, 0) - Adds(u, 2);
+    }
+    for (auto& levels : effects) {
+      for (double& effect : levels) effect *= truth / believed;
+    }
+    return effects;
+  }
+
+  // The mean of |log believed / true| over units.
+  double Off(const EffectModel& model) const {
+    const Effects effects = Believed(*model.Expected());
+    double off = 0;
+    for (size_t u = 0; u < 12; ++u) {
+      off += std::abs(std::log((effects[u][0] - effects[u][2]) /
+                               (Adds(u, 0) - Adds(u, 2))));
+    }
+    return off / 12;
   }
 };
 
-TEST(EffectModel, ProbesTellEveryUnitsEffectAtTheScaleOfThePivot) {
+TEST(EffectModel, ProbesTellEveryUnitsEffect) {
   World world;
   world.Scan();
   const EffectModel model = world.Model();
-  const Effects effects = model.Expected()->Around(world.pivot);
+  const Effects effects = world.Believed(*model.Expected());
   for (size_t u = 0; u < 12; ++u) {
     SCOPED_TRACE(u);
-    for (uint16_t level : {0, 1, 2}) {
-      const double wanted = world.Here(u, level) - world.Here(u, 1);
-      EXPECT_NEAR(effects[u][level], wanted, 0.25 * std::abs(wanted));
+    for (size_t level : {0, 1, 2}) {
+      const double wanted = world.Adds(u, level) - world.Adds(u, 1);
+      EXPECT_NEAR(effects[u][level], wanted, 0.2 * std::abs(wanted));
     }
   }
 }
 
-TEST(EffectModel, RacesCorrectWhatProbesGotWrong) {
+TEST(EffectModel, TotalsAddUp) {
   World world;
-  world.first_type_here = 10;
   world.Scan();
-  const auto before = world.Model().Expected()->Around(world.pivot);
-  world.MeasureOn(world.pivot, {2, 3});
-  for (size_t u = 0; u < 12; u += 2) {
-    Assignment raced = world.pivot;
-    raced.levels[u] = 0;
-    raced.levels[(u + 4) % 12] = 2;
-    world.MeasureOn(raced, {2, 3});
-    world.pairs.races.emplace_back(raced, world.pivot);
+  const EffectModel model = world.Model();
+  const auto belief = model.Expected();
+  Assignment moved = world.pivot;
+  moved.levels[0] = 0;
+  moved.levels[11] = 2;
+  const Effects effects = belief->Around(world.pivot);
+  EXPECT_NEAR(belief->Total(moved) - belief->Total(world.pivot),
+              effects[0][0] + effects[11][2], 1e-12);
+}
+
+// Divergence that grows faster than errors do: whole assignments tell.
+TEST(EffectModel, AWholeThatIsNotLinearLeavesTheOrderOfUnits) {
+  World world;
+  world.power = 1.3;
+  world.Scan();
+  const EffectModel model = world.Model();
+  const Effects effects = model.Expected()->Around(world.pivot);
+  const double unit = effects[0][0] / (world.Adds(0, 0) - world.Adds(0, 1));
+  for (size_t u : {1, 2, 3, 8, 11}) {
+    const double truth = world.Adds(u, 0) - world.Adds(u, 1);
+    EXPECT_NEAR(effects[u][0] / unit, truth, 0.3 * truth) << u;
   }
-  const auto after = world.Model().Expected()->Around(world.pivot);
-  double off_before = 0, off_after = 0;
-  for (size_t u = 0; u < 12; u += 2) {
-    const double truth = world.Here(u, 0) - world.Here(u, 1);
-    off_before += std::abs(before[u][0] - truth);
-    off_after += std::abs(after[u][0] - truth);
+}
+
+TEST(EffectModel, MoreSamplesCorrectWhatOneGotWrong) {
+  World world;
+  world.stray = 0.8;
+  world.Scan();
+  const double before = world.Off(world.Model());
+  for (int32_t sample = 2; sample < 10; ++sample) world.Scan(sample);
+  const double after = world.Off(world.Model());
+  EXPECT_LT(after, 0.5 * before);
+}
+
+TEST(EffectModel, RacesTellWhatProbesOfSingleUnitsCannot) {
+  World world;
+  world.sensitivity[6] = 0.3;
+  world.synergy = world.Adds(5, 0) + world.Adds(7, 0);
+  world.Scan();
+  for (size_t u : {1, 3, 5, 7, 9, 11}) {
+    Assignment one = world.pivot;
+    one.levels[u] = 0;
+    world.MeasureOn(one, {0, 1});
   }
-  EXPECT_LT(off_after, 0.5 * off_before);
+  Assignment both = world.pivot;
+  both.levels[5] = both.levels[7] = 0;
+  // What the two do together beyond what each does, as a share of the pivot.
+  const auto together = [&] {
+    const EffectModel model = world.Model();
+    const auto belief = model.Expected();
+    Assignment first = world.pivot, second = world.pivot;
+    first.levels[5] = second.levels[7] = 0;
+    const double whole = belief->Total(world.pivot);
+    return (belief->Total(both) - belief->Total(first) -
+            belief->Total(second)) /
+               whole +
+           1;
+  };
+  EXPECT_NEAR(together(), 0, 1e-9);
+  world.MeasureOn(both, {0, 1});
+  EXPECT_GT(together(), 0.2);
 }
 
 TEST(EffectModel, DrawsAreSpreadWhereLittleIsKnown) {
   World blind, probed;
-  blind.pairs.wholes.emplace_back(blind.pivot, blind.dearest);
   blind.MeasureOn(blind.pivot, {0});
   blind.MeasureOn(blind.dearest, {0});
   probed.Scan();
@@ -133,7 +195,25 @@ TEST(EffectModel, DrawsAreSpreadWhereLittleIsKnown) {
     }
     return std::sqrt(squares / 200);
   };
-  EXPECT_GT(spread(blind), 1.1 * spread(probed));
+  EXPECT_LT(spread(probed), 1);
+  EXPECT_GT(spread(blind), 2 * spread(probed));
+}
+
+TEST(EffectModel, LearnsNothingFromWhatIsNoDivergence) {
+  World world;
+  const EffectModel empty = world.Model();
+  EXPECT_TRUE(std::isfinite(empty.Expected()->Total(world.pivot)));
+  world.Scan();
+  const double sound = world.Model().Expected()->Total(world.pivot);
+  Round round;
+  Assignment broken = world.pivot;
+  broken.levels[3] = 0;
+  round.evaluations = {{broken, {0, 1, 2}}};
+  const double infinite = std::numeric_limits<double>::infinity();
+  world.measured.Add(
+      round, {{{infinite, 0, 0, 1}, {0, 0, 0, 1}, {std::nan(""), 0, 0, 1}}},
+      Metric::kKl);
+  EXPECT_EQ(world.Model().Expected()->Total(world.pivot), sound);
 }
 
 TEST(Measured, ComparesOnSharedSamplesOnly) {

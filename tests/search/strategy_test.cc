@@ -60,7 +60,7 @@ std::vector<Case> Cases() {
           {"dp", DpOptions{}, false, 2, "c652fc91c1764e76"},
           {"weighted-dp", WeightedDpOptions{}, false, 2, "52a53e8b3447ee50"},
           {"fixed", fixed, false, 1, "f9dbf6a5d0ac712f"},
-          {"guided", guided, false, 3, "a4376ddc5edc2e9e"},
+          {"guided", guided, false, 6, "27ae54483126db70"},
           {"brute-force", BruteForceOptions{1, Metric::kKl}, false, 1,
            "15ed95d097e7e995"},
           {"policy-gradient", policy_gradient, false, 1, "7ddc9de904187fbb"},

@@ -77,6 +77,16 @@ TEST(LevelBuild, WhatIsLeftAfterARestartAreTheSameTasks) {
   }
 }
 
+// What a head reads is known after the last block only: the task that walks
+// all of them anyway makes its levels.
+TEST(LevelBuild, WhatLiesInNoBlockIsBuiltLast) {
+  v1::JobSpec spec = HeavySpec();
+  spec.mutable_space()->mutable_units(0)->set_name("lm_head");
+  const auto tasks = PlanBuilds(spec, {});
+  ASSERT_EQ(tasks.size(), size_t{kUnits});
+  EXPECT_EQ(tasks.back().units().units(0).name(), "lm_head");
+}
+
 TEST(LevelBuild, AKeyNamesWhatABlobIsMadeOfAndNothingElse) {
   const v1::JobSpec spec = SmallSpec();
   const BlobName name = BlobsOf(spec)[0];

@@ -309,13 +309,17 @@ def invariance(data):
 
 def export_loads(data):
     """The exported safetensors directory loads in transformers and gives the
-    same perplexity within 0.5 %."""
-    out = data.work / "export"
+    same perplexity within 0.5 %; so does one with embedding and head as units."""
+    return [export_of(data, "export"), export_of(data, "export-units", "--units", "embed,head")]
+
+
+def export_of(data, name, *flags):
+    out = data.work / name
     result = evopress("search", data.model, "--text", data.text("c4"), "--held-out",
                       f"wiki={data.text('wiki')}", "--held-out-tokens", 16 * LENGTH, "--menu",
                       "gptq:3-4:g64", "--target-bits", 3.5, "--strategy", "dp", "--seed",
                       data.seed, "--data", data.work / "store", "--for", "hf", "--out", out,
-                      "--force")["results"]
+                      "--force", *flags)["results"]
     ours = domain(row(result, "winner"), "wiki")["perplexity"]
     folder = next(p.parent for p in out.rglob("config.json"))
     ids, _ = sequences(data, data.text("wiki"), 16)
@@ -325,7 +329,8 @@ def export_loads(data):
     same_ids = theirs_ids == peers.tokenizer(data.model).encode(
         "Numbers 123, naïve café.", add_special_tokens=False).ids
     off = abs(ours / theirs - 1)
-    return Outcome(off <= 0.005 and same_ids, f"{ours:.4f} here, {theirs:.4f} in transformers: "
+    return Outcome(off <= 0.005 and same_ids,
+                   f"{name}: {ours:.4f} here, {theirs:.4f} in transformers: "
                    f"{100 * off:.3f} %, tokenizer {'equal' if same_ids else 'DIFFERS'}", "0.5 %")
 
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -15,6 +16,7 @@
 #include "quant/checkpoint.h"
 #include "quant/compressor.h"
 #include "quant/packed_weight.h"
+#include "quant/safetensors_writer.h"
 #include "search/level_name.h"
 #include "worker/evaluator.h"
 
@@ -80,6 +82,35 @@ inline std::string MakeBlob(const quant::Checkpoint& model,
   std::ofstream out(path, std::ios::binary);
   out << quant::SerializeBlob(compressed->front().weight);
   return path;
+}
+
+// Writes the checkpoint `from`, a directory, to `to` with what `choice` has for
+// its layers in their place.
+inline void WriteByHand(const std::string& from, const WeightChoice& choice,
+                        const std::string& to) {
+  auto model = quant::Checkpoint::Open(from);
+  ASSERT_TRUE(model.ok()) << model.status();
+  std::vector<quant::SafetensorsSource> tensors;
+  for (const quant::TensorInfo& tensor : (*model)->tensors()) {
+    std::vector<float> values(tensor.elements());
+    const auto out = absl::MakeSpan(values);
+    const auto blob = choice.blob_of_layer.find(
+        tensor.name.substr(0, tensor.name.rfind(".weight")));
+    if (blob == choice.blob_of_layer.end()) {
+      ASSERT_TRUE((*model)->ReadF32(tensor.name, out).ok());
+    } else {
+      const auto packed = quant::ReadBlob(blob->second);
+      ASSERT_TRUE(packed.ok()) << packed.status();
+      ASSERT_TRUE(quant::Unpack(*packed, out).ok());
+    }
+    quant::SafetensorsSource source{tensor.name, "F32", tensor.shape, {}};
+    source.bytes = [name = tensor.name, values] {
+      return quant::EncodeFloats(name, "F32", values);
+    };
+    tensors.push_back(std::move(source));
+  }
+  ASSERT_TRUE(quant::WriteSafetensors(to, std::move(tensors), {}).ok());
+  std::filesystem::copy(from + "/config.json", to + "/config.json");
 }
 
 // Tokens below `vocab`, different for each seed.

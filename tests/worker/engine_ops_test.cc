@@ -334,8 +334,9 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
     return logits;
   }
 
-  void CheckAgainstDefinitions(const std::vector<float>& w,
-                               float softcap = 0) const {
+  // Students have the head `own`, unless it is empty.
+  void CheckAgainstDefinitions(const std::vector<float>& w, float softcap = 0,
+                               const std::vector<float>& own = {}) const {
     const auto head = LossHead::Create(GetParam(), w, kVocab, kDims, softcap);
     ASSERT_TRUE(head.ok()) << head.status();
     const auto teacher = Random(kPanelRows * kDims, 2);
@@ -352,14 +353,30 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
                                        6, 7,    2048, 2047};
     const void* const students[] = {student_in.data(), teacher_in.data()};
     std::vector<std::vector<PositionLosses>> losses(2);
-    ASSERT_TRUE(head->Compare({.final = teacher_in.data(),
-                               .mean_rows = means.data(),
-                               .positions = known},
-                              students, next, absl::MakeSpan(losses))
-                    .ok());
+    LossHead students_head = *head;
+    if (!own.empty()) {
+      std::vector<std::shared_ptr<const PackedMatrix>> parts;
+      for (int64_t first = 0; first < kVocab; first += LossHead::kPartRows) {
+        const int64_t rows = std::min(LossHead::kPartRows, kVocab - first);
+        auto part = PackedMatrix::Create(
+            GetParam(),
+            absl::MakeConstSpan(own).subspan(first * kDims, rows * kDims), rows,
+            kDims);
+        ASSERT_TRUE(part.ok()) << part.status();
+        parts.push_back(*std::move(part));
+      }
+      students_head = LossHead::OfParts(GetParam(), std::move(parts), softcap);
+    }
+    const TeacherPanel panel = {.final = teacher_in.data(),
+                                .mean_rows = means.data(),
+                                .positions = known};
+    ASSERT_TRUE(
+        (own.empty() ? *head : students_head)
+            .Compare(*head, panel, students, next, absl::MakeSpan(losses))
+            .ok());
     for (int64_t r = 0; r < kPositions; ++r) {
       const auto p = LogProbs(w, teacher, r, softcap);
-      const auto q = LogProbs(w, student, r, softcap);
+      const auto q = LogProbs(own.empty() ? w : own, student, r, softcap);
       double kl = 0;
       for (int64_t o = 0; o < kVocab; ++o) {
         kl += std::exp(p[o]) * (p[o] - q[o]);
@@ -378,7 +395,9 @@ class LossHeadTest : public testing::TestWithParam<Arithmetic> {
       EXPECT_NEAR(losses[0][r].kl, kl, tolerance);
       EXPECT_NEAR(losses[0][r].topk_kl, topk, tolerance);
       EXPECT_NEAR(losses[0][r].nll, -q[next[r]], tolerance);
-      EXPECT_EQ(losses[1][r].kl, 0);
+      if (own.empty()) {
+        EXPECT_EQ(losses[1][r].kl, 0);
+      }
       EXPECT_EQ(known[r].top.size(), size_t{kTop});
     }
   }
@@ -395,6 +414,15 @@ TEST_P(LossHeadTest, MatchesTheDefinitionsWhereOneTokenIsNearlySure) {
 
 TEST_P(LossHeadTest, MatchesTheDefinitionsWithCappedLogits) {
   CheckAgainstDefinitions(Random(kVocab * kDims, 1, 1.5f), 5.0f);
+}
+
+TEST_P(LossHeadTest, MatchesTheDefinitionsWhereStudentsHaveAHeadOfTheirOwn) {
+  const auto w = Random(kVocab * kDims, 1, 1.5f);
+  auto own = w;
+  const auto noise = Random(kVocab * kDims, 4, 0.2f);
+  for (size_t i = 0; i < own.size(); ++i) own[i] += noise[i];
+  CheckAgainstDefinitions(w, 0, own);
+  CheckAgainstDefinitions(w, 5.0f, own);
 }
 
 // The maximum of the first chunk is subtracted from all logits; here later

@@ -30,8 +30,9 @@ struct Process {
 };
 
 using Cases =
-    testing::Types<Case<Local, DenseModel>, Case<Process, DenseModel>,
-                   Case<Local, ExpertsModel>, Case<Process, ExpertsModel>>;
+    testing::Types<Case<Local, DenseModel>, Case<Local, TiedModel>,
+                   Case<Process, DenseModel>, Case<Local, ExpertsModel>,
+                   Case<Process, ExpertsModel>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Cpu, EvaluatorSuite, Cases);
 
 // Processes whose parent is this one.
@@ -119,6 +120,13 @@ TEST(Engine, SharedPrefixesChangeNoBits) {
     request.assignments.back().dropped = {
         model->architecture.blocks[block].attention};
   }
+  for (const std::string& layer : OuterLayers(model->architecture)) {
+    for (const char* level : {"rtn:b3:g16:asym", "rtn:b4:g16:asym"}) {
+      request.assignments.push_back(request.assignments.front());
+      request.assignments.back().blob_of_layer[layer] =
+          MakeBlob(*model->checkpoint, layer, level, directory.path());
+    }
+  }
   Engine sharing(*model, arena, {});
   Engine separate(*model, arena, {});
   separate.set_share_prefixes(false);
@@ -132,7 +140,15 @@ TEST(Engine, LittleMemoryChangesNoBits) {
   ThreadArena arena(2);
   auto model = LoadModel(GoldenPath("qwen3"), DetectArithmetic(), arena);
   ASSERT_TRUE(model.ok()) << model.status();
-  const EvaluateRequest request{{{}}, {MakeSample(200, 1), MakeSample(300, 2)}};
+  EvaluateRequest request{{{}}, {MakeSample(200, 1), MakeSample(300, 2)}};
+  const ScratchDirectory directory;
+  for (const std::string& layer : OuterLayers(model->architecture)) {
+    for (const char* level : {"rtn:b3:g16:asym", "rtn:b4:g16:asym"}) {
+      request.assignments.push_back(
+          {{{layer,
+             MakeBlob(*model->checkpoint, layer, level, directory.path())}}});
+    }
+  }
   EvaluatorOptions little;
   little.memory_bytes = 0;
   Engine starved(*model, arena, little);
@@ -141,6 +157,12 @@ TEST(Engine, LittleMemoryChangesNoBits) {
   const auto b = rich.Evaluate(request, nullptr);
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_EQ(a->results, b->results);
+  EXPECT_EQ(starved.prepared_bytes(), 0);
+  // Levels of the head count as what is kept.
+  Engine blocks(*model, arena, {});
+  ASSERT_TRUE(blocks.Evaluate({{{}}, request.samples}, nullptr).ok());
+  EXPECT_GE(rich.prepared_bytes() - blocks.prepared_bytes(),
+            2 * 256 * 64 * ElementBytes(model->arithmetic));
 }
 
 }  // namespace

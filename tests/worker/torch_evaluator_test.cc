@@ -33,8 +33,8 @@ struct Process {
 
 using Cases =
     testing::Types<Case<Bfloat, DenseModel>, Case<Float, DenseModel>,
-                   Case<Process, DenseModel>, Case<Bfloat, ExpertsModel>,
-                   Case<Process, ExpertsModel>>;
+                   Case<Float, TiedModel>, Case<Process, DenseModel>,
+                   Case<Bfloat, ExpertsModel>, Case<Process, ExpertsModel>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Torch, EvaluatorSuite, Cases);
 
 class TinyModel : public testing::TestWithParam<std::string> {};

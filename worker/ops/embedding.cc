@@ -26,4 +26,11 @@ void Embedding::Look(absl::Span<const int32_t> tokens, float* hidden) const {
   }
 }
 
+void Embedding::LookAt(absl::Span<const float> row, float* hidden) const {
+  for (int64_t i = 0; i < dims_; ++i) {
+    const float x = f32_.empty() ? FromBf16(RoundToBf16(row[i])) : row[i];
+    hidden[i] = x * scale_;
+  }
+}
+
 }  // namespace evopress::worker

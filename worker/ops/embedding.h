@@ -23,6 +23,9 @@ class Embedding {
   // REQUIRES: every token is in 0 … vocab-1.
   void Look(absl::Span<const int32_t> tokens, float* hidden) const;
 
+  // What Look() would give for a token whose row has these values.
+  void LookAt(absl::Span<const float> row, float* hidden) const;
+
   int64_t bytes() const { return bf16_.size() * 2 + f32_.size() * 4; }
 
  private:

@@ -11,7 +11,7 @@
 namespace evopress::worker {
 namespace {
 
-constexpr int64_t kChunk = 1024;  // logits of a panel then stay in the cache
+constexpr int64_t kChunk = LossHead::kPartRows;
 
 // A sum of exp(logit) over chunks. The first chunk's maximum is subtracted
 // from all logits, until one stands out so far that floats would overflow.
@@ -64,7 +64,7 @@ double TopKDivergence(const TeacherPosition& teacher,
 // Progress of one student at one position.
 struct StudentPosition {
   LogSum log_sum;
-  double difference = 0;  // mean of teacher's less own logits, if capped
+  double difference = 0;  // mean of teacher's less own logits, if apart
   float next_logit = 0;
   std::vector<float> top_logits;
 };
@@ -99,10 +99,28 @@ absl::StatusOr<LossHead> LossHead::Create(Arithmetic arithmetic,
   return head;
 }
 
+LossHead LossHead::OfParts(
+    Arithmetic arithmetic,
+    std::vector<std::shared_ptr<const PackedMatrix>> parts, float softcap) {
+  LossHead head;
+  head.softcap_ = softcap;
+  head.arithmetic_ = arithmetic;
+  head.kernels_ = &KernelsFor(arithmetic);
+  head.dims_ = parts.empty() ? 0 : parts[0]->cols();
+  int64_t first = 0;
+  for (auto& part : parts) {
+    const int64_t rows = part->rows();
+    head.chunks_.push_back({first, std::move(part), nullptr});
+    first += rows;
+  }
+  return head;
+}
+
 int64_t LossHead::bytes() const {
   int64_t total = 0;
   for (const Chunk& chunk : chunks_) {
-    total += chunk.logits->bytes() + chunk.mean->bytes();
+    total += chunk.logits->bytes();
+    if (chunk.mean != nullptr) total += chunk.mean->bytes();
   }
   return total;
 }
@@ -189,18 +207,22 @@ double LossHead::MeanDifference(const TeacherPanel& teacher,
 }
 
 absl::Status LossHead::Compare(
-    const TeacherPanel& teacher, absl::Span<const void* const> student_panels,
+    const LossHead& teacher_head, const TeacherPanel& teacher,
+    absl::Span<const void* const> student_panels,
     absl::Span<const int32_t> next_tokens,
     absl::Span<std::vector<PositionLosses>> out) const {
   const size_t rows = next_tokens.size();
   const size_t students = student_panels.size();
   std::vector<float> logits(kPanelRows * kChunk);
-  const bool capped = softcap_ != 0 && !teacher.positions.empty();
-  std::vector<float> teacher_logits(capped ? logits.size() : 0);
+  // Logits differ by more than a product with h - h'.
+  const bool apart =
+      (softcap_ != 0 || &teacher_head != this) && !teacher.positions.empty();
+  std::vector<float> teacher_logits(apart ? logits.size() : 0);
   std::vector<StudentPosition> state(students * rows);
   std::vector<size_t> top_begin(rows, 0);
   std::vector<size_t> top_end(rows, 0);
-  for (const Chunk& chunk : chunks_) {
+  for (size_t c = 0; c < chunks_.size(); ++c) {
+    const Chunk& chunk = chunks_[c];
     const int64_t n = chunk.logits->rows();
     for (size_t r = 0; r < teacher.positions.size(); ++r) {
       const std::vector<int32_t>& top = teacher.positions[r].top;
@@ -209,8 +231,9 @@ absl::Status LossHead::Compare(
         ++top_end[r];
       }
     }
-    if (capped) {
-      auto status = Logits(chunk, teacher.final, teacher_logits.data());
+    if (apart) {
+      auto status = teacher_head.Logits(teacher_head.chunks_[c], teacher.final,
+                                        teacher_logits.data());
       if (!status.ok()) return status;
     }
     for (size_t s = 0; s < students; ++s) {
@@ -223,7 +246,7 @@ absl::Status LossHead::Compare(
         StudentPosition& student = state[s * rows + r];
         student.log_sum.Admit(kernels_->max(row, n));
         student.log_sum.sum += kernels_->sum_exp(row, n, student.log_sum.shift);
-        if (capped) {
+        if (apart) {
           student.difference += kernels_->mean_difference(
               teacher_logits.data() + r * n, row, n,
               static_cast<float>(teacher.positions[r].log_sum));
@@ -245,7 +268,7 @@ absl::Status LossHead::Compare(
       out[s][r].nll = log_sum - student.next_logit;
       if (teacher.positions.empty()) continue;
       const TeacherPosition& known = teacher.positions[r];
-      const double difference = capped
+      const double difference = apart
                                     ? student.difference
                                     : MeanDifference(teacher, student_panels[s],
                                                      student.top_logits, r);

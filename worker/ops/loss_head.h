@@ -15,8 +15,9 @@
 // rounding p lost is made up for with the logits that the top-k KL reads
 // anyway.
 //
-// Logits that are capped are not linear in h; then the sum over the vocabulary
-// is taken, with the teacher's logits computed again.
+// Logits that are capped are not linear in h, and students may have a head W'
+// of their own; then the sum over the vocabulary is taken, with the teacher's
+// logits computed again.
 #ifndef EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 #define EVOPRESS_WORKER_OPS_LOSS_HEAD_H_
 
@@ -66,6 +67,15 @@ class LossHead {
                                          int64_t vocab, int64_t dims,
                                          float softcap);
 
+  // Rows of a part below.
+  static constexpr int64_t kPartRows = 1024;  // logits then stay in the cache
+
+  // A head for students alone, that cannot Teach(): `parts` are its rows, in
+  // order, kPartRows each but for the last.
+  static LossHead OfParts(
+      Arithmetic arithmetic,
+      std::vector<std::shared_ptr<const PackedMatrix>> parts, float softcap);
+
   // Fills one TeacherPosition and one mean row of `dims` numbers for each of
   // the first `out.size()` rows.
   absl::Status Teach(const void* final_panel, int32_t top_k,
@@ -73,8 +83,10 @@ class LossHead {
 
   // out[s][r]: losses of student s at row r, against next_tokens[r]. Every
   // out[s] and `teacher` have next_tokens.size() entries; without a teacher
-  // (no positions) only the NLL is filled in.
-  absl::Status Compare(const TeacherPanel& teacher,
+  // (no positions) only the NLL is filled in. `teacher_head` is the head that
+  // taught: this one or another.
+  absl::Status Compare(const LossHead& teacher_head,
+                       const TeacherPanel& teacher,
                        absl::Span<const void* const> student_panels,
                        absl::Span<const int32_t> next_tokens,
                        absl::Span<std::vector<PositionLosses>> out) const;
@@ -87,7 +99,7 @@ class LossHead {
   struct Chunk {
     int64_t first;
     std::shared_ptr<const PackedMatrix> logits;
-    std::shared_ptr<const PackedMatrix> mean;
+    std::shared_ptr<const PackedMatrix> mean;  // null: of students alone
   };
 
   LossHead() = default;

@@ -50,9 +50,10 @@ class TorchEvaluator : public Evaluator {
         weights_(model_, device, memory_bytes),
         teachers_(memory_bytes / 4) {
     info_.numeric_class = TorchNumericClass(device);
-    info_.capabilities = {"evaluate", "capture", "drop", "profile"};
+    info_.capabilities = {"evaluate", "capture", "drop", "profile", "outer"};
     info_.model_type = model_.architecture.model_type;
     info_.vocab_size = model_.architecture.vocab;
+    info_.outer_layers = OuterLayers(model_.architecture);
     for (const BlockSpec& block : model_.architecture.blocks) {
       info_.modules.push_back(block.attention);
       info_.modules.push_back(block.mlp);
@@ -132,9 +133,14 @@ class TorchEvaluator : public Evaluator {
         .to(device_.device);
   }
 
-  at::Tensor Embed(const std::vector<int32_t>& sample) const {
-    return embedding_.index_select(0, TokensOnDevice(sample)).to(at::kFloat) *
+  at::Tensor Embed(const std::vector<int32_t>& sample,
+                   const at::Tensor& table) const {
+    return table.index_select(0, TokensOnDevice(sample)).to(at::kFloat) *
            model_.architecture.embedding_scale;
+  }
+
+  at::Tensor Embed(const std::vector<int32_t>& sample) const {
+    return Embed(sample, embedding_);
   }
 
   at::Tensor FinalNorm(const at::Tensor& hidden) const {
@@ -158,10 +164,22 @@ class TorchEvaluator : public Evaluator {
   absl::Status Walk(const std::vector<const WeightChoice*>& choices,
                     const Samples& samples, ProgressMeter& meter,
                     std::vector<State>& states) {
-    states.resize(1);
-    for (size_t c = 0; c < choices.size(); ++c) states[0].choices.push_back(c);
-    for (const auto* sample : samples) {
-      states[0].hidden.push_back(Embed(*sample));
+    std::map<std::string, std::vector<int>> embeddings;
+    for (size_t c = 0; c < choices.size(); ++c) {
+      embeddings[EmbeddingBlob(model_.architecture, *choices[c])].push_back(c);
+    }
+    for (const auto& [blob, of_blob] : embeddings) {
+      at::Tensor table = embedding_;
+      if (!blob.empty()) {
+        auto level = weights_.Get(EmbeddingLayer(model_.architecture), blob);
+        if (!level.ok()) return level.status();
+        table = *std::move(level);
+      }
+      State& state = states.emplace_back();
+      state.choices = of_blob;
+      for (const auto* sample : samples) {
+        state.hidden.push_back(Embed(*sample, table));
+      }
     }
     for (size_t b = 0; b < model_.architecture.blocks.size(); ++b) {
       if (!meter.Step()) return absl::CancelledError("the call was cancelled");
@@ -302,20 +320,41 @@ class TorchEvaluator : public Evaluator {
     std::vector<State> states;
     absl::Status status = Walk(choices, samples, meter, states);
     if (!status.ok()) return status;
-    std::vector<search::SampleSums> found(states.size() * samples.size());
-    status = ForEachAlone(threads_, found.size(), [&](int64_t i) {
-      const int64_t s = i % samples.size();
-      found[i] = loss_->Compare(*teachers[s],
-                                FinalNorm(states[i / samples.size()].hidden[s]),
-                                TokensOnDevice(*samples[s]));
-      return absl::OkStatus();
-    });
-    if (!status.ok()) return status;
+    // One head after the other, so that only one level of it is needed at a
+    // time: the choices of each state that have it.
+    std::map<std::string, std::map<size_t, std::vector<int>>> heads;
     for (size_t state = 0; state < states.size(); ++state) {
       for (const int choice : states[state].choices) {
-        auto& row = sums[first + choice];
-        row.insert(row.end(), found.begin() + state * samples.size(),
-                   found.begin() + (state + 1) * samples.size());
+        heads[HeadBlob(model_.architecture, *choices[choice])][state].push_back(
+            choice);
+      }
+    }
+    for (const auto& [blob, choices_of_state] : heads) {
+      at::Tensor head;
+      if (!blob.empty()) {
+        auto level = weights_.Get(HeadLayer(model_.architecture), blob);
+        if (!level.ok()) return level.status();
+        head = *std::move(level);
+      }
+      std::vector<size_t> of_head;
+      for (const auto& [state, of_state] : choices_of_state) {
+        of_head.push_back(state);
+      }
+      std::vector<search::SampleSums> found(of_head.size() * samples.size());
+      status = ForEachAlone(threads_, found.size(), [&](int64_t i) {
+        const int64_t s = i % samples.size();
+        const State& state = states[of_head[i / samples.size()]];
+        found[i] = loss_->Compare(*teachers[s], FinalNorm(state.hidden[s]),
+                                  TokensOnDevice(*samples[s]), head);
+        return absl::OkStatus();
+      });
+      if (!status.ok()) return status;
+      for (size_t i = 0; i < of_head.size(); ++i) {
+        for (const int choice : choices_of_state.at(of_head[i])) {
+          auto& row = sums[first + choice];
+          row.insert(row.end(), found.begin() + i * samples.size(),
+                     found.begin() + (i + 1) * samples.size());
+        }
       }
     }
     return absl::OkStatus();
@@ -329,7 +368,7 @@ class TorchEvaluator : public Evaluator {
     const Architecture& a = model_.architecture;
     const std::set<std::string> wanted(request.layers.begin(),
                                        request.layers.end());
-    if (wanted.empty()) return absl::OkStatus();
+    Site head;
     std::vector<std::vector<Site>> sites(a.blocks.size());
     size_t last_block = 0;
     for (size_t b = 0; b < a.blocks.size(); ++b) {
@@ -345,6 +384,19 @@ class TorchEvaluator : public Evaluator {
         last_block = b;
       }
     }
+    const LinearSpec head_layer = HeadLayer(a);
+    if (wanted.contains(head_layer.name)) {
+      statistics.site_of_layer[head_layer.name] = kHeadSite;
+      head.gram = at::zeros({head_layer.cols, head_layer.cols},
+                            device_.Options(at::kFloat));
+      last_block = a.blocks.size() - 1;
+    }
+    if (statistics.site_of_layer.empty()) return absl::OkStatus();
+    const auto add_up = [](const at::Tensor& x, Site& site) {
+      const at::Tensor inputs = x.to(at::kFloat);
+      site.gram += at::matmul(inputs.t(), inputs);
+      site.tokens += inputs.size(0);
+    };
     ProgressMeter meter(progress, (last_block + 1) * request.samples.size());
     for (const auto& sample : request.samples) {
       blocks_->Reserve(sample.size());
@@ -361,28 +413,34 @@ class TorchEvaluator : public Evaluator {
           hidden = blocks_->Run(b, hidden, *weights,
                                 [&](int index, const at::Tensor& x) {
                                   Site& site = sites[b][index];
-                                  if (!site.gram.defined()) return;
-                                  const at::Tensor inputs = x.to(at::kFloat);
-                                  site.gram += at::matmul(inputs.t(), inputs);
-                                  site.tokens += inputs.size(0);
+                                  if (site.gram.defined()) add_up(x, site);
                                 });
           return absl::OkStatus();
         });
         if (!status.ok()) return status;
       }
+      if (!head.gram.defined()) continue;
+      absl::Status status = ForEachAlone(1, 1, [&](int64_t) {
+        add_up(FinalNorm(hidden).to(device_.type), head);
+        return absl::OkStatus();
+      });
+      if (!status.ok()) return status;
     }
+    const auto keep = [&statistics](const std::string& name, const Site& site) {
+      if (!site.gram.defined()) return;
+      const at::Tensor gram = site.gram.to(at::kCPU).contiguous();
+      quant::Gram& out = statistics.sites[name];
+      out.n = gram.size(0);
+      out.tokens = site.tokens;
+      const float* const values = gram.const_data_ptr<float>();
+      out.values.assign(values, values + gram.numel());
+    };
     for (size_t b = 0; b <= last_block; ++b) {
       for (size_t index = 0; index < sites[b].size(); ++index) {
-        const Site& site = sites[b][index];
-        if (!site.gram.defined()) continue;
-        const at::Tensor gram = site.gram.to(at::kCPU).contiguous();
-        quant::Gram& out = statistics.sites[SiteName(a.blocks[b], b, index)];
-        out.n = gram.size(0);
-        out.tokens = site.tokens;
-        const float* const values = gram.const_data_ptr<float>();
-        out.values.assign(values, values + gram.numel());
+        keep(SiteName(a.blocks[b], b, index), sites[b][index]);
       }
     }
+    keep(kHeadSite, head);
     return absl::OkStatus();
   }
 

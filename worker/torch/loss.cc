@@ -51,12 +51,12 @@ at::Tensor TorchLoss::Rounded(const at::Tensor& final) const {
 }
 
 void TorchLoss::ForEachPart(
-    const at::Tensor& final,
+    const at::Tensor& head, const at::Tensor& final,
     const std::function<void(int64_t, const at::Tensor&)>& use) const {
-  const int64_t vocab = head_.size(0);
+  const int64_t vocab = head.size(0);
   for (int64_t first = 0; first < vocab; first += kPart) {
     const at::Tensor rows =
-        head_.narrow(0, first, std::min(kPart, vocab - first));
+        head.narrow(0, first, std::min(kPart, vocab - first));
     at::Tensor logits = at::linear(final, rows.to(at::kFloat));
     if (softcap_ != 0) logits = at::tanh(logits / softcap_) * softcap_;
     use(first, logits);
@@ -67,13 +67,14 @@ TorchTeacher TorchLoss::Teach(const at::Tensor& final) const {
   TorchTeacher teacher;
   teacher.final = Rounded(final);
   std::vector<at::Tensor> sums, logits_found, ids_found;
-  ForEachPart(teacher.final, [&](int64_t first, const at::Tensor& logits) {
-    sums.push_back(at::logsumexp(logits, 1).to(at::kDouble));
-    const auto [values, ids] =
-        at::topk(logits, std::min<int64_t>(top_k_, logits.size(1)), 1);
-    logits_found.push_back(values);
-    ids_found.push_back(ids + first);
-  });
+  ForEachPart(
+      head_, teacher.final, [&](int64_t first, const at::Tensor& logits) {
+        sums.push_back(at::logsumexp(logits, 1).to(at::kDouble));
+        const auto [values, ids] =
+            at::topk(logits, std::min<int64_t>(top_k_, logits.size(1)), 1);
+        logits_found.push_back(values);
+        ids_found.push_back(ids + first);
+      });
   teacher.log_sum = LogSum(sums);
   const at::Tensor all = at::cat(logits_found, 1);
   at::Tensor order;
@@ -83,40 +84,49 @@ TorchTeacher TorchLoss::Teach(const at::Tensor& final) const {
   teacher.mean_rows = at::zeros_like(teacher.final);
   if (softcap_ != 0) return teacher;  // not of use: see Compare
   const at::Tensor shift = teacher.log_sum.to(at::kFloat).unsqueeze(1);
-  ForEachPart(teacher.final, [&](int64_t first, const at::Tensor& logits) {
-    const at::Tensor rows = head_.narrow(0, first, logits.size(1));
-    teacher.mean_rows +=
-        at::matmul((logits - shift).exp(), rows.to(at::kFloat));
-  });
+  ForEachPart(head_, teacher.final,
+              [&](int64_t first, const at::Tensor& logits) {
+                const at::Tensor rows = head_.narrow(0, first, logits.size(1));
+                teacher.mean_rows +=
+                    at::matmul((logits - shift).exp(), rows.to(at::kFloat));
+              });
   return teacher;
 }
 
 search::SampleSums TorchLoss::Compare(const TorchTeacher& teacher,
                                       const at::Tensor& final,
-                                      const at::Tensor& tokens) const {
+                                      const at::Tensor& tokens,
+                                      const at::Tensor& head) const {
+  // Logits differ by more than a product with h - h'.
+  const bool apart = softcap_ != 0 || head.defined();
   const at::Tensor student = Rounded(final);
   const int64_t positions = student.size(0);
   const at::Tensor next = tokens.narrow(0, 1, positions).unsqueeze(1);
   at::Tensor next_logits =
       at::zeros({positions, 1}, device_.Options(at::kFloat));
   at::Tensor top_logits = at::zeros_like(teacher.top_logits);
-  // sum of p (z - z'): by the mean row, or over capped logits themselves.
+  // sum of p (z - z'): by the mean row, or over the logits themselves.
   at::Tensor difference =
-      (teacher.mean_rows * (teacher.final - student)).to(at::kDouble).sum(1);
+      apart ? at::zeros({positions}, device_.Options(at::kDouble))
+            : (teacher.mean_rows * (teacher.final - student))
+                  .to(at::kDouble)
+                  .sum(1);
   std::vector<at::Tensor> sums;
-  ForEachPart(student, [&](int64_t first, const at::Tensor& logits) {
-    sums.push_back(at::logsumexp(logits, 1).to(at::kDouble));
-    Pick(logits, first, next, next_logits);
-    Pick(logits, first, teacher.top, top_logits);
-    if (softcap_ == 0) return;
-    const at::Tensor rows = head_.narrow(0, first, logits.size(1));
-    const at::Tensor known =
-        at::tanh(at::linear(teacher.final, rows.to(at::kFloat)) / softcap_) *
-        softcap_;
-    const at::Tensor p =
-        (known - teacher.log_sum.to(at::kFloat).unsqueeze(1)).exp();
-    difference += (p * (known - logits)).to(at::kDouble).sum(1);
-  });
+  ForEachPart(head.defined() ? head : head_, student,
+              [&](int64_t first, const at::Tensor& logits) {
+                sums.push_back(at::logsumexp(logits, 1).to(at::kDouble));
+                Pick(logits, first, next, next_logits);
+                Pick(logits, first, teacher.top, top_logits);
+                if (!apart) return;
+                const at::Tensor rows = head_.narrow(0, first, logits.size(1));
+                at::Tensor known =
+                    at::linear(teacher.final, rows.to(at::kFloat));
+                if (softcap_ != 0)
+                  known = at::tanh(known / softcap_) * softcap_;
+                const at::Tensor p =
+                    (known - teacher.log_sum.to(at::kFloat).unsqueeze(1)).exp();
+                difference += (p * (known - logits)).to(at::kDouble).sum(1);
+              });
   const at::Tensor log_sum = LogSum(sums);
   const at::Tensor losses =
       at::stack({difference + (log_sum - teacher.log_sum),

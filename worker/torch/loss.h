@@ -40,14 +40,15 @@ class TorchLoss {
   TorchTeacher Teach(const at::Tensor& final) const;
 
   // Sums over the positions of `tokens` (n ids).
+  // `head` is the student's: undefined for the teacher's own.
   search::SampleSums Compare(const TorchTeacher& teacher,
-                             const at::Tensor& final,
-                             const at::Tensor& tokens) const;
+                             const at::Tensor& final, const at::Tensor& tokens,
+                             const at::Tensor& head = {}) const;
 
  private:
   // Calls use(first token id, logits) for each part of the vocabulary.
   void ForEachPart(
-      const at::Tensor& final,
+      const at::Tensor& head, const at::Tensor& final,
       const std::function<void(int64_t, const at::Tensor&)>& use) const;
   at::Tensor Rounded(const at::Tensor& final) const;
 
