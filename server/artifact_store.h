@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "search/sha256.h"
+#include "server/artifact_set.h"
 #include "server/journal.h"
 #include "server/mutex.h"
 
@@ -73,23 +74,20 @@ class ArtifactReader {
 };
 
 // Thread-safe.
-class ArtifactStore {
+class ArtifactStore : public ArtifactSet {
  public:
   // Makes `dir` if missing and removes what interrupted uploads left behind.
   // No other process may use `dir`.
   static absl::StatusOr<std::unique_ptr<ArtifactStore>> Open(
       const std::string& dir, int64_t max_artifact_bytes);
 
-  // Bytes of the artifact, -1 if absent. REQUIRES: `sha256` is well-formed.
-  int64_t Size(const std::string& sha256) const;
-  bool Has(const std::string& sha256) const { return Size(sha256) >= 0; }
+  int64_t Size(const std::string& sha256) const override;
 
   // InvalidArgument for a malformed hash or a negative size,
   // ResourceExhausted above the size limit.
   absl::StatusOr<std::unique_ptr<ArtifactWriter>> Create(
       const std::string& sha256, int64_t size);
-  // Stores `bytes` and returns their hash.
-  absl::StatusOr<std::string> Put(absl::string_view bytes);
+  absl::StatusOr<std::string> Put(absl::string_view bytes) override;
 
   // NotFound if absent.
   absl::StatusOr<std::unique_ptr<ArtifactReader>> OpenForReading(
@@ -100,7 +98,7 @@ class ArtifactStore {
 
   // Hashes a file in place. The caller journals it, then calls AddLocalFile.
   static absl::StatusOr<LocalFileRecord> HashLocalFile(const std::string& path);
-  void AddLocalFile(const LocalFileRecord& file);
+  void AddLocalFile(const LocalFileRecord& file) override;
 
  private:
   ArtifactStore(const std::string& dir, int64_t max_artifact_bytes)

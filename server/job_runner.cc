@@ -101,7 +101,7 @@ v1::Job DescribeJob(const JobRecord& record) {
 }
 
 JobRunner::JobRunner(const JobRecord& record, v1::JobSpec spec,
-                     Journal& journal, ArtifactStore& artifacts)
+                     Journal& journal, ArtifactSet& artifacts)
     : record_(record),
       spec_(std::move(spec)),
       journal_(journal),
@@ -115,7 +115,7 @@ JobRunner::JobRunner(const JobRecord& record, v1::JobSpec spec,
 }
 
 absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(
-    const JobRecord& record, Journal& journal, ArtifactStore& artifacts) {
+    const JobRecord& record, Journal& journal, ArtifactSet& artifacts) {
   v1::JobSpec spec;
   if (!spec.ParseFromString(record.spec)) {
     return absl::DataLossError(

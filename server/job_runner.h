@@ -30,7 +30,7 @@
 #include "evopress/v1/tasks.pb.h"
 #include "search/history.h"
 #include "search/strategy.h"
-#include "server/artifact_store.h"
+#include "server/artifact_set.h"
 #include "server/journal.h"
 #include "server/measurement_plan.h"
 #include "server/work_clock.h"
@@ -49,7 +49,7 @@ class JobRunner {
   // Replays the told rounds. `journal` and `artifacts` must outlive this.
   // DataLoss if the journaled rounds are not what the strategy asks.
   static absl::StatusOr<std::unique_ptr<JobRunner>> Create(
-      const JobRecord& record, Journal& journal, ArtifactStore& artifacts);
+      const JobRecord& record, Journal& journal, ArtifactSet& artifacts);
 
   const JobRecord& record() const { return record_; }
   JobRecord& mutable_record() { return record_; }
@@ -104,7 +104,7 @@ class JobRunner {
   };
 
   JobRunner(const JobRecord& record, v1::JobSpec spec, Journal& journal,
-            ArtifactStore& artifacts);
+            ArtifactSet& artifacts);
 
   absl::Status FindScores();
   absl::Status Build(absl::Time now);
@@ -144,7 +144,7 @@ class JobRunner {
   WorkClock clock_;
   const v1::JobSpec spec_;
   Journal& journal_;
-  ArtifactStore& artifacts_;
+  ArtifactSet& artifacts_;
   std::optional<v1::TokenSetRef> search_set_;
 
   search::SearchSpace space_;

@@ -9,7 +9,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "proto/conversions.h"
 #include "search/digest.h"
 #include "server/earlier_rounds.h"
@@ -45,7 +44,7 @@ bool IsStoreTrouble(const absl::Status& status) {
 
 }  // namespace
 
-Scheduler::Scheduler(std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
+Scheduler::Scheduler(std::unique_ptr<Journal> journal, ArtifactSet& artifacts,
                      const SchedulerOptions& options)
     : options_(options),
       artifacts_(artifacts),
@@ -53,7 +52,7 @@ Scheduler::Scheduler(std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
       leases_(options.leases) {}
 
 absl::StatusOr<std::unique_ptr<Scheduler>> Scheduler::Start(
-    std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
+    std::unique_ptr<Journal> journal, ArtifactSet& artifacts,
     const SchedulerOptions& options) {
   std::unique_ptr<Scheduler> scheduler(
       new Scheduler(std::move(journal), artifacts, options));
@@ -75,7 +74,9 @@ absl::StatusOr<std::unique_ptr<Scheduler>> Scheduler::Start(
       if (!HasEnded(entry.record)) scheduler->MakeRunner(entry);
     }
   }
-  scheduler->thread_ = std::thread([raw = scheduler.get()] { raw->Run(); });
+  if (options.background) {
+    scheduler->thread_ = std::thread([raw = scheduler.get()] { raw->Run(); });
+  }
   return scheduler;
 }
 
@@ -97,21 +98,31 @@ void Scheduler::Run() {
   for (;;) {
     MutexLock lock(mutex_);
     if (stopped_) return;
-    const absl::Time now = absl::Now();
-    if (leases_.Expire(now)) changed_.NotifyAll();
-    bool more = false;
-    for (auto& [id, entry] : jobs_) {
-      if (entry.runner != nullptr) {
-        entry.runner->Tick(now);
-        entry.ready = entry.ready || entry.runner->Overdue();
-      }
-      if (!entry.ready) continue;
-      Step(entry);
-      more = more || entry.ready;
-    }
+    const bool more = MoveOn();
     // Between steps the lock is free for a moment.
     changed_.WaitFor(mutex_, more ? absl::Microseconds(50) : tick);
   }
+}
+
+bool Scheduler::Poll() {
+  MutexLock lock(mutex_);
+  return !stopped_ && MoveOn();
+}
+
+bool Scheduler::MoveOn() {
+  const absl::Time now = options_.clock->Now();
+  if (leases_.Expire(now)) changed_.NotifyAll();
+  bool more = false;
+  for (auto& [id, entry] : jobs_) {
+    if (entry.runner != nullptr) {
+      entry.runner->Tick(now);
+      entry.ready = entry.ready || entry.runner->Overdue();
+    }
+    if (!entry.ready) continue;
+    Step(entry);
+    more = more || entry.ready;
+  }
+  return more;
 }
 
 absl::StatusOr<Scheduler::Entry*> Scheduler::FindJob(const std::string& name) {
@@ -156,7 +167,7 @@ void Scheduler::MakeRunner(Entry& entry) {
 void Scheduler::Step(Entry& entry) {
   entry.ready = false;
   if (entry.runner == nullptr || entry.record.paused) return;
-  absl::StatusOr<bool> more = entry.runner->Advance(absl::Now());
+  absl::StatusOr<bool> more = entry.runner->Advance(options_.clock->Now());
   if (!more.ok()) {
     StopJob(entry, more.status());
     return;
@@ -208,7 +219,7 @@ void Scheduler::EndJob(Entry& entry, v1::Job::State state,
   entry.record.state = state;
   entry.record.paused = false;
   entry.record.error = error;
-  entry.record.end_time_ns = absl::ToUnixNanos(absl::Now());
+  entry.record.end_time_ns = absl::ToUnixNanos(options_.clock->Now());
   const absl::Status status = SaveRecord(entry.record);
   if (!status.ok()) {
     spdlog::error("the end of job {} is not in the journal: {}",
@@ -283,7 +294,7 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
                      options_.max_active_jobs, "; try again later"));
   }
   JobRecord record;
-  record.create_time_ns = absl::ToUnixNanos(absl::Now());
+  record.create_time_ns = absl::ToUnixNanos(options_.clock->Now());
   search::CanonicalWriter id("evopress.job.1");
   id.Text(spec);
   id.Int(record.create_time_ns);
@@ -455,13 +466,13 @@ absl::StatusOr<v1::ListRoundsResponse> Scheduler::ListRounds(
 absl::StatusOr<v1::Job> Scheduler::WaitForChange(const std::string& name,
                                                  absl::Duration wait,
                                                  int64_t* version) {
-  const absl::Time end = absl::Now() + wait;
+  const absl::Time end = options_.clock->Now() + wait;
   MutexLock lock(mutex_);
   for (;;) {
     if (stopped_) return absl::UnavailableError("shutting down");
     auto entry = FindJob(name);
     if (!entry.ok()) return entry.status();
-    const absl::Duration left = end - absl::Now();
+    const absl::Duration left = end - options_.clock->Now();
     if ((*entry)->version != *version || left <= absl::ZeroDuration()) {
       *version = (*entry)->version;
       return Describe(**entry);

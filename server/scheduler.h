@@ -16,7 +16,8 @@
 #include "absl/time/time.h"
 #include "evopress/v1/jobs.pb.h"
 #include "evopress/v1/workers.pb.h"
-#include "server/artifact_store.h"
+#include "server/artifact_set.h"
+#include "server/clock.h"
 #include "server/job_runner.h"
 #include "server/journal.h"
 #include "server/lease_table.h"
@@ -28,6 +29,10 @@ struct SchedulerOptions {
   LeaseTableOptions leases;
   int64_t max_active_jobs = 1000;
   int max_long_polls = 512;  // further ones are answered at once
+  Clock* clock = &Clock::System();
+  // False: the owner calls Poll() instead of the background thread, and only
+  // asks what does not wait (a simulation, in one thread).
+  bool background = true;
 };
 
 // Thread-safe. One background thread expires leases and moves jobs that need
@@ -36,7 +41,7 @@ class Scheduler {
  public:
   // Replays the unfinished jobs. `artifacts` must outlive this.
   static absl::StatusOr<std::unique_ptr<Scheduler>> Start(
-      std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
+      std::unique_ptr<Journal> journal, ArtifactSet& artifacts,
       const SchedulerOptions& options);
   ~Scheduler();
 
@@ -73,6 +78,10 @@ class Scheduler {
 
   absl::Status RegisterLocalFile(const LocalFileRecord& file);
 
+  // What the background thread does: expires leases, moves jobs that need no
+  // worker by one step. True if more can be done at once.
+  bool Poll();
+
   // Answers long polls and watches, ends the background thread. Idempotent.
   void Stop();
 
@@ -86,10 +95,11 @@ class Scheduler {
   // What one CompleteTasks call has to do once its batch is durable.
   struct Settlement;
 
-  Scheduler(std::unique_ptr<Journal> journal, ArtifactStore& artifacts,
+  Scheduler(std::unique_ptr<Journal> journal, ArtifactSet& artifacts,
             const SchedulerOptions& options);
 
   void Run();
+  bool MoveOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Entry*> FindJob(const std::string& name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::Job Describe(const Entry& entry) const
@@ -113,7 +123,7 @@ class Scheduler {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const SchedulerOptions options_;
-  ArtifactStore& artifacts_;
+  ArtifactSet& artifacts_;
   Mutex mutex_;
   CondVar changed_;  // anything a waiter may wait for
   std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mutex_);

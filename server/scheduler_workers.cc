@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "proto/conversions.h"
 #include "search/sha256.h"
 #include "server/scheduler.h"
@@ -70,7 +69,7 @@ absl::StatusOr<v1::OpenSessionResponse> Scheduler::OpenSession(
   }
   if (!status.ok()) return status;
   MutexLock lock(mutex_);
-  auto session = leases_.OpenSession(request, absl::Now());
+  auto session = leases_.OpenSession(request, options_.clock->Now());
   if (!session.ok()) return session.status();
   spdlog::info("worker {} ({}) opens session {}", request.worker_id(),
                request.numeric_class(), *session);
@@ -107,7 +106,7 @@ absl::StatusOr<v1::LeaseTasksResponse> Scheduler::LeaseTasks(
       std::clamp(absl::Seconds(request.wait().seconds()) +
                      absl::Nanoseconds(request.wait().nanos()),
                  absl::ZeroDuration(), kMaxWait);
-  const absl::Time end = absl::Now() + wait;
+  const absl::Time end = options_.clock->Now() + wait;
   MutexLock lock(mutex_);
   const bool may_wait = long_polls_ < options_.max_long_polls;
   ++long_polls_;
@@ -119,7 +118,7 @@ absl::StatusOr<v1::LeaseTasksResponse> Scheduler::LeaseTasks(
       break;
     }
     if (!numeric_class->empty()) PinClasses(*numeric_class);
-    const absl::Time now = absl::Now();
+    const absl::Time now = options_.clock->Now();
     response = leases_.LeaseTasks(request.session(), request.capacity(), now);
     if (!response.ok() || response->leases_size() > 0 || response->drain() ||
         !may_wait || stopped_ || now >= end) {
@@ -139,12 +138,12 @@ absl::StatusOr<v1::LeaseTasksResponse> Scheduler::LeaseTasks(
 absl::StatusOr<v1::HeartbeatResponse> Scheduler::Heartbeat(
     const v1::HeartbeatRequest& request) {
   MutexLock lock(mutex_);
-  return leases_.Heartbeat(request, absl::Now());
+  return leases_.Heartbeat(request, options_.clock->Now());
 }
 
 absl::Status Scheduler::CloseSession(const std::string& session) {
   MutexLock lock(mutex_);
-  absl::Status status = leases_.CloseSession(session, absl::Now());
+  absl::Status status = leases_.CloseSession(session, options_.clock->Now());
   changed_.NotifyAll();
   return status;
 }
@@ -205,8 +204,8 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
       fault = &malformed;
     }
   }
-  auto outcome =
-      leases_.Complete(session, completion, value, fault, absl::Now());
+  auto outcome = leases_.Complete(session, completion, value, fault,
+                                  options_.clock->Now());
   if (!outcome.ok()) return outcome.status();
   if (!outcome->message.empty()) spdlog::warn("{}", outcome->message);
   if (runner == nullptr) return outcome->verdict;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "worker/retry_pause.h"
 
 namespace evopress::worker {
 
@@ -21,12 +22,6 @@ void SleepUnlessStopped(absl::Duration duration,
   while (!stop && absl::Now() < end) {
     absl::SleepFor(std::min(absl::Milliseconds(50), end - absl::Now()));
   }
-}
-
-absl::Duration RetryPause(int attempt, double jitter) {
-  const absl::Duration full = std::min(
-      absl::Milliseconds(100) * (1 << std::min(attempt, 10)), absl::Seconds(5));
-  return full * (0.5 + 0.5 * jitter);
 }
 
 absl::Status CallWithRetry(

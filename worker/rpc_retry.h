@@ -20,10 +20,6 @@ absl::Status FromGrpc(const grpc::Status& status);
 // Sleeps for `duration` or until `stop` is set.
 void SleepUnlessStopped(absl::Duration duration, const std::atomic<bool>& stop);
 
-// The pause before try number `attempt` (0, 1, …): 0.1 s doubling to 5 s, the
-// second half of it drawn from `jitter` in [0, 1).
-absl::Duration RetryPause(int attempt, double jitter);
-
 // Runs `call` with a fresh context of the given deadline until it returns
 // anything but UNAVAILABLE or DEADLINE_EXCEEDED. Only for idempotent calls.
 absl::Status CallWithRetry(

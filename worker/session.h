@@ -1,35 +1,26 @@
-// A worker's side of the lease protocol (proto/evopress/v1/workers.proto):
-// opens sessions, leases tasks, keeps them alive with heartbeats and delivers
-// results, whatever the coordinator does meanwhile.
+// The lease protocol over gRPC: runs a SessionMachine, with a thread of its own
+// for heartbeats.
 #ifndef EVOPRESS_WORKER_SESSION_H_
 #define EVOPRESS_WORKER_SESSION_H_
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "evopress/v1/workers.grpc.pb.h"
+#include "worker/session_machine.h"
 
 namespace evopress::worker {
 
-// Thread-safe. A thread of its own sends heartbeats.
+// One user, besides the thread that sends heartbeats.
 class Session {
  public:
-  // What a lease is told about while it is worked on.
-  struct Work {
-    v1::Lease lease;
-    std::shared_ptr<std::atomic<double>> progress;
-    std::shared_ptr<std::atomic<bool>> cancelled;
-  };
+  using Work = SessionMachine::Work;
 
   // `identity` is sent at every (re)opening. `stop` must outlive this.
   Session(std::unique_ptr<v1::Workers::StubInterface> stub,
@@ -50,23 +41,18 @@ class Session {
   void Close(absl::Duration patience);
 
  private:
-  absl::Status EnsureOpen();
-  absl::Status Deliver(absl::Duration patience);
+  // Makes the call and tells the machine the answer. A stop ends the wait for
+  // an answer early if `give_way`.
+  void Perform(const SessionMachine::Call& call, bool give_way);
   void HeartbeatLoop();
 
   const std::unique_ptr<v1::Workers::StubInterface> stub_;
-  const v1::OpenSessionRequest identity_;
   const std::atomic<bool>& stop_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::string session_;                          // guarded by mutex_; "" = none
-  absl::Duration heartbeat_ = absl::Seconds(5);  // guarded by mutex_
-  bool drain_ = false;                           // guarded by mutex_
-  bool closing_ = false;                         // guarded by mutex_
-  std::deque<v1::Lease> queue_;                  // leased, not yet begun
-  std::map<std::string, Work> active_;           // by token, guarded by mutex_
-  std::vector<v1::Completion> finished_;         // undelivered, by mutex_
+  SessionMachine machine_;  // guarded by mutex_
+  bool closing_ = false;    // guarded by mutex_
   std::thread heartbeats_;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <tuple>
 
+#include "server/artifact_store.h"
 #include "server/sqlite_journal.h"
 #include "tests/server/fake_fleet.h"
 
