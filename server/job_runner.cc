@@ -529,11 +529,7 @@ void JobRunner::EmitTasks(const Wanted& wanted, const std::string& known) {
   common.set_level_table_sha256(record_.level_table_sha256);
   *common.mutable_data() = wanted.data;
   for (v1::EvaluateTask& work : PackTasks(common, pairs)) {
-    const std::vector<std::string> keys = KeysOf(work);
-    const bool all_known = std::all_of(
-        keys.begin(), keys.end(),
-        [this](const std::string& key) { return values_.count(key) != 0; });
-    if (all_known) continue;
+    if (AllKnown(work)) continue;
     v1::Task task;
     task.set_job(record_.id);
     task.set_numeric_class(record_.numeric_class);
@@ -562,6 +558,13 @@ std::vector<std::string> JobRunner::KeysOf(const v1::EvaluateTask& task) const {
     }
   }
   return keys;
+}
+
+bool JobRunner::AllKnown(const v1::EvaluateTask& task) const {
+  const std::vector<std::string> keys = KeysOf(task);
+  return std::all_of(
+      keys.begin(), keys.end(),
+      [this](const std::string& key) { return values_.count(key) != 0; });
 }
 
 search::RoundResults JobRunner::ResultsOf(
@@ -813,6 +816,8 @@ void JobRunner::Reopen(const v1::Task& task, JournalBatch& batch) {
 void JobRunner::SplitTask(const v1::Task& task) {
   pending_.erase(task.id());
   for (v1::EvaluateTask& half : Split(task.evaluate())) {
+    // An earlier life may have split the task, too.
+    if (AllKnown(half)) continue;
     v1::Task smaller;
     smaller.set_job(task.job());
     smaller.set_numeric_class(task.numeric_class());

@@ -130,6 +130,7 @@ class JobRunner {
   void EmitTasks(const Wanted& wanted, const std::string& known);
   void Emit(v1::Task task);
   std::vector<std::string> KeysOf(const v1::EvaluateTask& task) const;
+  bool AllKnown(const v1::EvaluateTask& task) const;
   search::RoundResults ResultsOf(const search::Round& round,
                                  const v1::EvaluateResult& flat) const;
   v1::Candidate MakeCandidate(const std::string& name,
