@@ -751,7 +751,7 @@ absl::Status JobRunner::CheckResult(const v1::Task& task,
 }
 
 void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
-                       bool replace, JournalBatch& batch) {
+                       bool replace, JournalBatch& batch) const {
   if (task.has_build()) {
     if (task.build().step() == kProfileStep) {
       batch.builds.push_back({ProfileKey(spec_, task.numeric_class()),
@@ -770,8 +770,11 @@ void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
     batch.measurements.push_back(
         {keys[i], {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()}});
   }
-  record_.evaluated_tokens +=
-      static_cast<int64_t>(keys.size()) * task.evaluate().data().length();
+}
+
+int64_t JobRunner::TokensOf(const v1::Task& task) {
+  return int64_t{task.evaluate().assignments_size()} *
+         task.evaluate().sequences_size() * task.evaluate().data().length();
 }
 
 void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
@@ -783,6 +786,7 @@ void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
     UpdateRecord();
     return;
   }
+  record_.evaluated_tokens += TokensOf(task);
   const std::vector<std::string> keys = KeysOf(task.evaluate());
   for (size_t i = 0; i < keys.size(); ++i) {
     const v1::SampleSums& sums = result.evaluate().sums(static_cast<int>(i));

@@ -80,9 +80,12 @@ class JobRunner {
                            const v1::TaskResult& result) const;
 
   // Adds what `result` teaches to `batch`. `replace`: overwrite what an
-  // earlier result taught.
+  // earlier result taught. Nothing changes here until Finish(): the batch may
+  // not become durable.
   void Record(const v1::Task& task, const v1::TaskResult& result, bool replace,
-              JournalBatch& batch);
+              JournalBatch& batch) const;
+  // What Finish() will add to record().evaluated_tokens.
+  static int64_t TokensOf(const v1::Task& task);
   // The batch is durable: the task is done.
   void Finish(const v1::Task& task, const v1::TaskResult& result);
   // The result of a finished task is in doubt: nothing is told until it is

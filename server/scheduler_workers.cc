@@ -246,6 +246,10 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
   }
   for (const std::string& job : settlement.touched) {
     batch.jobs.push_back(jobs_.at(job).runner->record());
+    for (const Settlement::Done& done : settlement.done) {
+      if (done.task.job() != job) continue;
+      batch.jobs.back().evaluated_tokens += JobRunner::TokensOf(done.task);
+    }
   }
   // A wrong result was told: the search is told anew from the first round.
   // All right measurements are known, so only what follows the wrong one is
