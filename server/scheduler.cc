@@ -193,7 +193,7 @@ void Scheduler::Step(Entry& entry) {
 
 void Scheduler::StopJob(Entry& entry, const absl::Status& why) {
   if (!IsStoreTrouble(why)) {
-    EndJob(entry, v1::Job::FAILED, std::string(why.message()));
+    EndJob(entry, v1::Job::FAILED, std::string(why.message())).IgnoreError();
     return;
   }
   spdlog::error("job {} is paused: {}", entry.record.id,
@@ -210,23 +210,28 @@ void Scheduler::StopJob(Entry& entry, const absl::Status& why) {
   Changed(entry);
 }
 
-void Scheduler::EndJob(Entry& entry, v1::Job::State state,
-                       const std::string& error) {
-  if (entry.runner != nullptr) entry.record = entry.runner->record();
+absl::Status Scheduler::EndJob(Entry& entry, v1::Job::State state,
+                               const std::string& error) {
+  JobRecord record =
+      entry.runner != nullptr ? entry.runner->record() : entry.record;
+  record.state = state;
+  record.paused = false;
+  record.error = error;
+  record.end_time_ns = absl::ToUnixNanos(options_.clock->Now());
+  absl::Status status = SaveRecord(record);
+  if (!status.ok()) {
+    spdlog::error("the end of job {} is not in the journal: {}", record.id,
+                  std::string(status.message()));
+    // Who asked for it is told that it did not happen.
+    if (state == v1::Job::CANCELLED) return status;
+  }
+  entry.record = std::move(record);
   entry.runner.reset();
   entry.ready = false;
   leases_.RemoveJob(entry.record.id);
-  entry.record.state = state;
-  entry.record.paused = false;
-  entry.record.error = error;
-  entry.record.end_time_ns = absl::ToUnixNanos(options_.clock->Now());
-  const absl::Status status = SaveRecord(entry.record);
-  if (!status.ok()) {
-    spdlog::error("the end of job {} is not in the journal: {}",
-                  entry.record.id, std::string(status.message()));
-  }
   if (!error.empty()) spdlog::error("job {}: {}", entry.record.id, error);
   Changed(entry);
+  return absl::OkStatus();
 }
 
 absl::Status Scheduler::CheckArtifacts(const v1::JobSpec& spec) const {
@@ -402,7 +407,8 @@ absl::StatusOr<v1::Job> Scheduler::CancelJob(const std::string& name) {
   if (HasEnded(entry.record)) {
     return absl::FailedPreconditionError(absl::StrCat(name, " has ended"));
   }
-  EndJob(entry, v1::Job::CANCELLED, "");
+  absl::Status status = EndJob(entry, v1::Job::CANCELLED, "");
+  if (!status.ok()) return status;
   return Describe(entry);
 }
 

@@ -108,7 +108,9 @@ class Scheduler {
   void Step(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopJob(Entry& entry, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndJob(Entry& entry, v1::Job::State state, const std::string& error)
+  // A cancellation that cannot be journaled changes nothing and is an error.
+  absl::Status EndJob(Entry& entry, v1::Job::State state,
+                      const std::string& error)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Changed(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckArtifacts(const v1::JobSpec& spec) const;

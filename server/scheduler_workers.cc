@@ -268,7 +268,7 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
     jobs_.at(done.task.job()).runner->Finish(done.task, done.result);
   }
   for (const auto& [job, message] : settlement.failed) {
-    EndJob(jobs_.at(job), v1::Job::FAILED, message);
+    EndJob(jobs_.at(job), v1::Job::FAILED, message).IgnoreError();
   }
   for (const std::string& job : settlement.touched) {
     Entry& entry = jobs_.at(job);
