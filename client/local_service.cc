@@ -79,6 +79,7 @@ absl::StatusOr<std::unique_ptr<LocalService>> LocalService::Start(
   server::CoordinatorOptions coordinator;
   coordinator.data_dir = service->options_.data_dir;
   coordinator.local_roots = options.local_roots;
+  coordinator.fleet_patience = absl::ZeroDuration();  // nobody else will come
   auto started = server::Coordinator::Start(coordinator);
   if (!started.ok()) return started.status();
   service->coordinator_ = *std::move(started);

@@ -123,6 +123,7 @@ absl::Status CoordinatorImpl::Open() {
 
   SchedulerOptions options;
   options.leases.heartbeat_interval = options_.heartbeat_interval;
+  options.leases.fleet_patience = options_.fleet_patience;
   // Tokens of different lives of the coordinator must differ.
   options.leases.epoch = absl::StrCat(absl::ToUnixNanos(absl::Now()));
   auto scheduler = Scheduler::Start(*std::move(journal), *artifacts_, options);

@@ -23,6 +23,9 @@ struct CoordinatorOptions {
   // only the in-process channel serves.
   std::vector<std::string> listen;
   absl::Duration heartbeat_interval = absl::Seconds(5);  // lease = 3 of them
+  // How long a task that fails on the only worker waits for another one before
+  // it fails the job.
+  absl::Duration fleet_patience = absl::Minutes(1);
   int64_t max_artifact_bytes = 64LL << 30;
   // Directories below which RegisterLocalFile may refer to files in place.
   std::vector<std::string> local_roots;

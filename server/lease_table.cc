@@ -17,6 +17,10 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
   message.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
 }
 
+// Of a task that failed, before the same worker tries it again.
+constexpr absl::Duration kFirstRest = absl::Seconds(1);
+constexpr absl::Duration kLongestRest = absl::Minutes(1);
+
 bool CanSplit(const v1::Task& task) {
   return task.has_evaluate() && (task.evaluate().assignments_size() > 1 ||
                                  task.evaluate().sequences_size() > 1);
@@ -323,7 +327,7 @@ absl::StatusOr<CompletionOutcome> LeaseTable::Complete(
 
   if (fault != nullptr) {
     if (!holds || (entry.done && !entry.disputed)) return outcome;
-    return CompleteWithFault(it->first, entry, worker_id, *fault);
+    return CompleteWithFault(it->first, entry, worker_id, *fault, now);
   }
   if (entry.disputed) {
     return CompleteDisputed(it->first, entry, worker_id, value);
@@ -426,7 +430,8 @@ CompletionOutcome LeaseTable::CompleteDisputed(const std::string& id,
 CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
                                                 TaskEntry& entry,
                                                 const std::string& worker_id,
-                                                const v1::Fault& fault) {
+                                                const v1::Fault& fault,
+                                                absl::Time now) {
   CompletionOutcome outcome;
   outcome.verdict = CompleteTasksResponse::ACCEPTED;
   outcome.message = absl::StrCat("worker ", worker_id, ": ",
@@ -442,18 +447,72 @@ CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
     return outcome;
   }
   entry.avoid.insert(worker_id);
-  if (++entry.faults >= options_.max_attempts_with_fault) {
-    outcome.action = Action::kFail;
-    outcome.message = absl::StrCat(
-        entry.faults, " attempts failed, the last on ", outcome.message);
+  if (fault.kind() == v1::Fault::TRANSIENT) {
+    if (++entry.transient_faults >= options_.max_transient_faults) {
+      outcome.action = Action::kFail;
+      outcome.message =
+          absl::StrCat(entry.transient_faults,
+                       " attempts did not heal, the last on ", outcome.message);
+      return outcome;
+    }
+    RetryLater(id, entry, worker_id, entry.transient_faults, now);
     return outcome;
   }
-  if (entry.tokens.empty()) Enqueue(id, entry, /*first=*/true);
+  const int own = ++entry.faults[worker_id];
+  entry.first_fault = std::min(entry.first_fault, now);
+  const bool alone = !AnotherMayCome(entry, now) &&
+                     now - entry.first_fault >= options_.fleet_patience;
+  if (static_cast<int>(entry.faults.size()) >= options_.max_faults ||
+      (alone && own >= options_.max_faults)) {
+    outcome.action = Action::kFail;
+    int all = 0;
+    for (const auto& [worker, count] : entry.faults) all += count;
+    outcome.message =
+        absl::StrCat(all, " attempts on ", entry.faults.size(),
+                     " workers failed, the last on ", outcome.message);
+    return outcome;
+  }
+  RetryLater(id, entry, worker_id, own, now);
   return outcome;
+}
+
+bool LeaseTable::AnotherMayCome(const TaskEntry& entry, absl::Time now) const {
+  for (const auto& [id, worker] : workers_) {
+    const bool there = worker.state == v1::Worker::ACTIVE ||
+                       (worker.state == v1::Worker::LOST &&
+                        now - worker.last_seen < options_.fleet_patience);
+    if (there && MayTake(entry, worker) && entry.faults.count(id) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Another worker may take it at once; the same one after a rest.
+void LeaseTable::RetryLater(const std::string& id, TaskEntry& entry,
+                            const std::string& worker, int failures,
+                            absl::Time now) {
+  if (!entry.tokens.empty()) return;
+  if (AnotherCanTake(entry, worker)) {
+    Enqueue(id, entry, /*first=*/true);
+    return;
+  }
+  const absl::Duration rest =
+      std::min(kFirstRest * (1 << std::min(failures - 1, 10)), kLongestRest);
+  resting_.emplace(now + rest, id);
 }
 
 bool LeaseTable::Expire(absl::Time now) {
   bool freed = false;
+  while (!resting_.empty() && resting_.begin()->first <= now) {
+    const auto it = tasks_.find(resting_.begin()->second);
+    resting_.erase(resting_.begin());
+    if (it == tasks_.end()) continue;
+    TaskEntry& entry = it->second;
+    if (!entry.tokens.empty() || (entry.done && !entry.disputed)) continue;
+    Enqueue(it->first, entry, /*first=*/true);
+    freed = true;
+  }
   for (auto& [id, session] : sessions_) {
     std::vector<std::string> expired;
     for (const auto& [token, lease] : session.leases) {

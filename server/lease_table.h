@@ -5,7 +5,12 @@
 //  1. A task is done once: the first valid result wins, equal ones are
 //     duplicates.
 //  2. A task has at most one live lease, except while its result is disputed.
-//  3. Losing a worker never counts against a task; reported faults do.
+//  3. Two budgets. Losing a worker never counts against a task. Reported
+//     faults do: one that three workers report is a verdict on the task. As
+//     long as fewer have tried, the fault may be theirs, and the task waits for
+//     others; it is a verdict, too, if for `fleet_patience` nobody else was
+//     there. What may heal by itself (a full disk, a network) has a budget of
+//     its own.
 //  4. A different second result opens a dispute: other workers compute the
 //     task until two agree; those who said otherwise are quarantined.
 #ifndef EVOPRESS_SERVER_LEASE_TABLE_H_
@@ -28,7 +33,10 @@ namespace evopress::server {
 struct LeaseTableOptions {
   absl::Duration heartbeat_interval = absl::Seconds(5);
   int heartbeats_per_lease = 3;
-  int max_attempts_with_fault = 3;
+  // Of memory and crashes, by different workers, or by the only one.
+  int max_faults = 3;
+  absl::Duration fleet_patience = absl::Minutes(1);
+  int max_transient_faults = 20;
   int max_votes = 5;  // different opinions before a task fails
   int64_t max_tasks = 1 << 20;
   int64_t max_workers = 16384;
@@ -88,7 +96,8 @@ class LeaseTable {
                                              const v1::Fault* fault,
                                              absl::Time now);
 
-  // Drops leases of silent workers. True if a task became free.
+  // Drops leases of silent workers, frees tasks that wait after a fault. True
+  // if a task became free.
   bool Expire(absl::Time now);
 
   // NotFound for an unknown worker.
@@ -107,7 +116,9 @@ class LeaseTable {
     std::map<std::string, std::set<std::string>> votes;  // value -> workers
     std::set<std::string> avoid;  // workers that failed or voted
     int attempts = 0;
-    int faults = 0;
+    std::map<std::string, int> faults;  // by worker
+    absl::Time first_fault = absl::InfiniteFuture();
+    int transient_faults = 0;
     std::set<std::string> tokens;  // live leases
   };
   struct LeaseEntry {
@@ -142,10 +153,14 @@ class LeaseTable {
   void CancelLeases(TaskEntry& entry);
   bool MayTake(const TaskEntry& entry, const WorkerEntry& worker) const;
   bool AnotherCanTake(const TaskEntry& entry, const std::string& worker) const;
+  // True if a worker that has not failed the task is there, or was lately.
+  bool AnotherMayCome(const TaskEntry& entry, absl::Time now) const;
+  void RetryLater(const std::string& id, TaskEntry& entry,
+                  const std::string& worker, int failures, absl::Time now);
   std::string NextTaskFor(const WorkerEntry& worker);
   CompletionOutcome CompleteWithFault(const std::string& id, TaskEntry& entry,
                                       const std::string& worker,
-                                      const v1::Fault& fault);
+                                      const v1::Fault& fault, absl::Time now);
   CompletionOutcome CompleteDisputed(const std::string& id, TaskEntry& entry,
                                      const std::string& worker,
                                      const std::string& value);
@@ -155,6 +170,7 @@ class LeaseTable {
   const LeaseTableOptions options_;
   std::map<std::string, TaskEntry> tasks_;
   std::map<std::string, std::deque<std::string>> queues_;  // job -> task ids
+  std::multimap<absl::Time, std::string> resting_;  // tasks, by when they end
   std::set<std::string> paused_;
   std::string last_job_;  // round-robin position
   std::map<std::string, SessionEntry> sessions_;

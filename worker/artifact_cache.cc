@@ -27,6 +27,14 @@ constexpr size_t kChunkBytes = 1 << 20;
 constexpr absl::Duration kTransferDeadline = absl::Minutes(30);
 constexpr absl::Duration kPatience = absl::Minutes(10);
 
+// Of a task ResourceExhausted says that it needs more memory than there is. A
+// full disk is another matter: it may heal, and other workers may have room.
+absl::Status NotOfMemory(const absl::Status& status) {
+  return absl::IsResourceExhausted(status)
+             ? absl::UnavailableError(status.message())
+             : status;
+}
+
 absl::Status ErrnoStatus(const std::string& what) {
   const int error = errno;
   const std::string message = absl::StrCat(what, ": ", std::strerror(error));
@@ -95,7 +103,9 @@ absl::StatusOr<std::string> ArtifactCache::Fetch(const std::string& sha256) {
   const std::string path = PathOf(sha256);
   if (fs::exists(path)) return path;
   if (LinkLocal(sha256).ok()) return path;
-  if (absl::Status status = Download(sha256); !status.ok()) return status;
+  if (absl::Status status = Download(sha256); !status.ok()) {
+    return NotOfMemory(status);
+  }
   return path;
 }
 
@@ -196,10 +206,12 @@ absl::StatusOr<std::string> ArtifactCache::Put(const std::string& bytes) {
   if (!fs::exists(path)) {
     if (absl::Status status = quant::WriteFileAtomically(path, {bytes});
         !status.ok()) {
-      return status;
+      return NotOfMemory(status);
     }
   }
-  if (absl::Status status = Upload(sha256, bytes); !status.ok()) return status;
+  if (absl::Status status = Upload(sha256, bytes); !status.ok()) {
+    return NotOfMemory(status);
+  }
   return sha256;
 }
 
@@ -219,7 +231,7 @@ absl::StatusOr<std::string> ArtifactCache::FetchModel(
                                        path.status().message()));
     }
     if (link(path->c_str(), place.c_str()) != 0 && errno != EEXIST) {
-      return ErrnoStatus(absl::StrCat("linking ", place.string()));
+      return NotOfMemory(ErrnoStatus(absl::StrCat("linking ", place.string())));
     }
   }
   return model.entry().empty() ? folder.string()

@@ -26,8 +26,9 @@ class ArtifactCache {
       std::unique_ptr<v1::Artifacts::StubInterface> stub,
       const std::atomic<bool>& stop);
 
-  // Path of a verified local copy. Unavailable if the coordinator stays away,
-  // NotFound if it has no such artifact, ResourceExhausted if the disk is full.
+  // Path of a verified local copy. Unavailable if the coordinator stays away or
+  // a disk is full, here or there: that says nothing of the work that asks for
+  // it. NotFound if the coordinator has no such artifact.
   absl::StatusOr<std::string> Fetch(const std::string& sha256);
 
   // The bytes of a small artifact, verified.

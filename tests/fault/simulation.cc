@@ -72,6 +72,8 @@ class Simulation {
 server::SchedulerOptions Options() {
   server::SchedulerOptions options;
   options.max_long_polls = 0;
+  // Longer than anybody is away.
+  options.leases.fleet_patience = absl::Minutes(5);
   return options;
 }
 
@@ -176,8 +178,16 @@ void Simulation::DrawFaults() {
   if (world_.Chance(0.3)) traits.longest = absl::Seconds(40);
   if (world_.Chance(0.3) && name("crashes")) traits.crash = 0.1;
   if (world_.Chance(0.3) && name("transient errors")) traits.transient = 0.1;
+  const bool useless = world_.Chance(0.15) && name("no memory at all");
+  if (useless) traits.crashes_per_task = 1;
   const int workers = static_cast<int>(world_.rng().Between(1, 6));
   for (int i = 0; i < workers; ++i) AddWorker(traits);
+  if (useless) {
+    WorkerTraits none = traits;
+    none.max_pairs = -1;
+    AddWorker(none);
+    exact_ = false;
+  }
   if (world_.Chance(0.3) && name("another class")) {
     WorkerTraits foreign = traits;
     foreign.numeric_class = "fake-2";

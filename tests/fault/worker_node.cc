@@ -15,7 +15,6 @@ using worker::SessionMachine;
 
 constexpr absl::Duration kLastDelivery = absl::Seconds(5);
 constexpr absl::Duration kComesBack = absl::Seconds(20);
-constexpr int kFaultsPerTask = 2;
 
 std::string Short(const std::string& id) { return id.substr(0, 8); }
 
@@ -252,12 +251,12 @@ void WorkerNode::EndWork() {
 absl::StatusOr<v1::TaskResult> WorkerNode::Compute(const v1::Task& task) {
   const int pairs =
       task.evaluate().assignments_size() * task.evaluate().sequences_size();
-  if (traits.max_pairs > 0 && pairs > traits.max_pairs) {
+  if (pairs > traits.max_pairs) {
     return absl::ResourceExhaustedError("out of memory");
   }
   const bool crash = world_.Chance(traits.crash);
   if ((crash || world_.Chance(traits.transient)) &&
-      budget_[task.id()] < kFaultsPerTask) {
+      budget_[task.id()] < traits.crashes_per_task) {
     ++budget_[task.id()];
     if (crash) return absl::InternalError("the evaluator died");
     return absl::UnavailableError("a local file is damaged");
@@ -272,9 +271,10 @@ absl::StatusOr<v1::TaskResult> WorkerNode::Compute(const v1::Task& task) {
                 return coordinator_.artifacts().Put(bytes);
               });
         }
-        uploaded.Update(!put.has_value()
-                            ? absl::UnavailableError("coordinator is away")
-                            : put->status());
+        // As worker/artifact_cache.h: a full disk is not a lack of memory.
+        if (!put.has_value() || !put->ok()) {
+          uploaded.Update(absl::UnavailableError("cannot upload"));
+        }
       });
   if (!uploaded.ok()) return uploaded;
   if (!task.has_evaluate()) return result;

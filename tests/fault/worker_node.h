@@ -21,10 +21,11 @@ struct WorkerTraits {
   std::string numeric_class = "fake-1";
   absl::Duration shortest = absl::Milliseconds(200);  // of a task
   absl::Duration longest = absl::Seconds(5);
-  double crash = 0;      // the evaluator dies
-  double transient = 0;  // an error that would not repeat
-  int max_pairs = 0;     // more of them are too much for its memory; 0: none
-  double lie = 0;        // a wrong value, or NaN
+  double crash = 0;          // the evaluator dies
+  double transient = 0;      // an error that would not repeat
+  int max_pairs = 1000;      // more of them are too much; builds, if negative
+  int crashes_per_task = 2;  // of all workers; another one would be a verdict
+  double lie = 0;            // a wrong value, or NaN
 };
 
 // Faults that only so many times may hit a task: a third crash is a verdict.

@@ -167,6 +167,7 @@ inline std::unique_ptr<Coordinator> StartCoordinator(
   CoordinatorOptions options;
   options.data_dir = data_dir;
   options.heartbeat_interval = heartbeat;
+  options.fleet_patience = absl::ZeroDuration();
   auto coordinator = Coordinator::Start(options);
   EXPECT_TRUE(coordinator.ok()) << coordinator.status();
   return coordinator.ok() ? *std::move(coordinator) : nullptr;

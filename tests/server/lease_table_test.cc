@@ -62,12 +62,13 @@ CompletionOutcome Complete(LeaseTable& table, const std::string& session,
 }
 
 CompletionOutcome Fail(LeaseTable& table, const std::string& session,
-                       const v1::Lease& lease, v1::Fault::Kind kind) {
+                       const v1::Lease& lease, v1::Fault::Kind kind,
+                       absl::Time now = kStart) {
   v1::Fault fault;
   fault.set_kind(kind);
   fault.set_message("because");
   const auto outcome = table.Complete(
-      session, Done(lease.token(), lease.task().id()), "", &fault, kStart);
+      session, Done(lease.token(), lease.task().id()), "", &fault, now);
   EXPECT_TRUE(outcome.ok()) << outcome.status();
   return outcome.ok() ? *outcome : CompletionOutcome();
 }
@@ -158,15 +159,87 @@ TEST(LeaseTable, WorkersOfAnotherClassGetNothingAndAreRefused) {
             CompleteTasksResponse::REJECTED);
 }
 
-TEST(LeaseTable, FaultsAreCountedAndTheThirdIsFinal) {
+TEST(LeaseTable, AFaultOnThreeWorkersIsFinal) {
+  LeaseTable table{Options()};
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  std::vector<std::string> sessions;
+  for (const char* worker : {"a", "b", "c"}) {
+    sessions.push_back(Open(table, worker, kStart));
+  }
+  for (int i = 0; i < 3; ++i) {
+    const auto leased = table.LeaseTasks(sessions[i], 1, kStart);
+    ASSERT_EQ(leased->leases_size(), 1);
+    const CompletionOutcome outcome =
+        Fail(table, sessions[i], leased->leases(0), v1::Fault::CRASH);
+    EXPECT_EQ(outcome.action, i == 2 ? Action::kFail : Action::kNone);
+    // Not again at once while others have not tried.
+    EXPECT_EQ(table.LeaseTasks(sessions[i], 1, kStart)->leases_size(), 0);
+  }
+}
+
+TEST(LeaseTable, TheOnlyWorkerTriesAgainAndWaitsForOthersBeforeItIsFinal) {
+  LeaseTableOptions options = Options();
+  options.fleet_patience = absl::Seconds(30);
+  LeaseTable table(options);
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  const std::string session = Open(table, "w", kStart);
+  absl::Time now = kStart;
+  for (int attempt = 1;; ++attempt) {
+    ASSERT_LT(attempt, 100);
+    auto leased = table.LeaseTasks(session, 1, now);
+    while (leased->leases_size() == 0) {
+      now += absl::Seconds(1);
+      table.Expire(now);
+      leased = table.LeaseTasks(session, 1, now);
+    }
+    if (Fail(table, session, leased->leases(0), v1::Fault::CRASH, now).action ==
+        Action::kFail) {
+      EXPECT_GE(attempt, 3);
+      break;
+    }
+  }
+  EXPECT_GE(now - kStart, options.fleet_patience);
+  EXPECT_LE(now - kStart, 3 * options.fleet_patience);
+}
+
+TEST(LeaseTable, WhatOneWorkerCannotDoAnotherMayEvenIfItComesLate) {
+  LeaseTable table{Options()};
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  const std::string small = Open(table, "small", kStart);
+  absl::Time now = kStart;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    auto leased = table.LeaseTasks(small, 1, now);
+    ASSERT_EQ(leased->leases_size(), 1);
+    EXPECT_EQ(
+        Fail(table, small, leased->leases(0), v1::Fault::OUT_OF_MEMORY, now)
+            .action,
+        Action::kNone);
+    now += absl::Seconds(10);
+    table.Expire(now);
+  }
+  const std::string large = Open(table, "large", now);
+  const auto leased = table.LeaseTasks(large, 1, now);
+  ASSERT_EQ(leased->leases_size(), 1);
+  EXPECT_EQ(Complete(table, large, leased->leases(0), "v", now).action,
+            Action::kAccept);
+}
+
+TEST(LeaseTable, TransientFaultsHaveABudgetOfTheirOwn) {
   LeaseTable table{Options()};
   ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
   const std::string session = Open(table, "w", kStart);
-  for (int attempt = 1; attempt <= 3; ++attempt) {
-    const auto leased = table.LeaseTasks(session, 1, kStart);
+  absl::Time now = kStart;
+  for (int attempt = 1; attempt <= LeaseTableOptions().max_transient_faults;
+       ++attempt) {
+    const auto leased = table.LeaseTasks(session, 1, now);
     ASSERT_EQ(leased->leases_size(), 1);
-    EXPECT_EQ(Fail(table, session, leased->leases(0), v1::Fault::CRASH).action,
-              attempt == 3 ? Action::kFail : Action::kNone);
+    EXPECT_EQ(Fail(table, session, leased->leases(0), v1::Fault::TRANSIENT, now)
+                  .action,
+              attempt == LeaseTableOptions().max_transient_faults
+                  ? Action::kFail
+                  : Action::kNone);
+    now += absl::Minutes(1);
+    table.Expire(now);
   }
 }
 
