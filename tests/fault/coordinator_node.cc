@@ -54,6 +54,7 @@ void CoordinatorNode::Guarded(const std::function<void()>& action) {
 void CoordinatorNode::Start() {
   if (up()) return;
   ++lives_;
+  clock_.NewProcess();
   options_.leases.epoch = absl::StrCat(absl::ToUnixNanos(clock_.Now()));
   world_.Trace("coordinator: life ", lives_);
   Guarded([this] {
@@ -91,7 +92,7 @@ void CoordinatorNode::Pause(absl::Duration duration) {
 
 void CoordinatorNode::JumpClock(absl::Duration by) {
   world_.Trace("coordinator: clock jumps by ", absl::FormatDuration(by));
-  clock_.offset += by;
+  clock_.jumped += by;
 }
 
 void CoordinatorNode::Tick(int life, bool once) {

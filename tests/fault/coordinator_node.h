@@ -67,11 +67,14 @@ class CoordinatorNode {
   class NodeClock : public server::Clock {
    public:
     explicit NodeClock(World& world) : world_(world) {}
-    absl::Time Now() override { return world_.now() + offset; }
-    absl::Duration offset;
+    // As SystemClock: a process does not see its machine's clock jump.
+    absl::Time Now() override { return world_.now() + offset_; }
+    void NewProcess() { offset_ = jumped; }
+    absl::Duration jumped;
 
    private:
     World& world_;
+    absl::Duration offset_;
   };
   struct LongPoll {
     std::function<bool(server::Scheduler&)> request;
