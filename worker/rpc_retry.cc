@@ -16,11 +16,18 @@ absl::Status FromGrpc(const grpc::Status& status) {
                       status.error_message());
 }
 
+absl::Time SteadyNow() {
+  static const absl::Time begin = absl::Now();
+  static const auto steady_begin = std::chrono::steady_clock::now();
+  return begin +
+         absl::FromChrono(std::chrono::steady_clock::now() - steady_begin);
+}
+
 void SleepUnlessStopped(absl::Duration duration,
                         const std::atomic<bool>& stop) {
-  const absl::Time end = absl::Now() + duration;
-  while (!stop && absl::Now() < end) {
-    absl::SleepFor(std::min(absl::Milliseconds(50), end - absl::Now()));
+  const absl::Time end = SteadyNow() + duration;
+  while (!stop && SteadyNow() < end) {
+    absl::SleepFor(std::min(absl::Milliseconds(50), end - SteadyNow()));
   }
 }
 
@@ -28,7 +35,7 @@ absl::Status CallWithRetry(
     const std::function<grpc::Status(grpc::ClientContext*)>& call,
     absl::Duration deadline, absl::Duration patience,
     const std::atomic<bool>& stop) {
-  const absl::Time give_up = absl::Now() + patience;
+  const absl::Time give_up = SteadyNow() + patience;
   for (int attempt = 0;; ++attempt) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
@@ -36,7 +43,7 @@ absl::Status CallWithRetry(
     const bool away =
         status.error_code() == grpc::StatusCode::UNAVAILABLE ||
         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-    if (!away || stop || absl::Now() > give_up) return FromGrpc(status);
+    if (!away || stop || SteadyNow() > give_up) return FromGrpc(status);
     const size_t hash =
         std::hash<std::thread::id>{}(std::this_thread::get_id()) +
         static_cast<size_t>(absl::ToUnixNanos(absl::Now()));

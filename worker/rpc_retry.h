@@ -17,6 +17,10 @@ namespace evopress::worker {
 // The absl::Status of a gRPC status: equal codes, same message.
 absl::Status FromGrpc(const grpc::Status& status);
 
+// The time of day when the process began, going on as a steady clock does: a
+// machine's clock that jumps must not make a worker wait.
+absl::Time SteadyNow();
+
 // Sleeps for `duration` or until `stop` is set.
 void SleepUnlessStopped(absl::Duration duration, const std::atomic<bool>& stop);
 

@@ -63,7 +63,7 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
         },
         call.deadline, stop);
     std::lock_guard<std::mutex> lock(mutex_);
-    machine_.Opened(std::move(answer), absl::Now());
+    machine_.Opened(std::move(answer), SteadyNow());
     wake_.notify_all();  // the heartbeat interval may have changed
   } else if (const auto* lease =
                  std::get_if<v1::LeaseTasksRequest>(&call.request)) {
@@ -73,7 +73,7 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
         },
         call.deadline, stop);
     std::lock_guard<std::mutex> lock(mutex_);
-    machine_.Leased(*lease, std::move(answer), absl::Now());
+    machine_.Leased(*lease, std::move(answer), SteadyNow());
   } else if (const auto* complete =
                  std::get_if<v1::CompleteTasksRequest>(&call.request)) {
     auto answer = Ask<v1::CompleteTasksResponse>(
@@ -82,7 +82,7 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
         },
         call.deadline, nullptr);
     std::lock_guard<std::mutex> lock(mutex_);
-    machine_.Completed(*complete, std::move(answer), absl::Now());
+    machine_.Completed(*complete, std::move(answer), SteadyNow());
   } else if (const auto* close =
                  std::get_if<v1::CloseSessionRequest>(&call.request)) {
     Ask<v1::CloseSessionResponse>(
@@ -101,7 +101,7 @@ absl::StatusOr<std::unique_ptr<Session::Work>> Session::NextWork() {
     SessionMachine::Step step;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      step = machine_.Next(absl::Now());
+      step = machine_.Next(SteadyNow());
     }
     if (auto* work = std::get_if<Work>(&step)) {
       return std::make_unique<Work>(std::move(*work));
@@ -111,7 +111,7 @@ absl::StatusOr<std::unique_ptr<Session::Work>> Session::NextWork() {
       return nullptr;
     }
     if (const auto* wait = std::get_if<SessionMachine::Wait>(&step)) {
-      SleepUnlessStopped(wait->until - absl::Now(), stop_);
+      SleepUnlessStopped(wait->until - SteadyNow(), stop_);
     } else {
       Perform(std::get<SessionMachine::Call>(step), /*give_way=*/true);
     }
@@ -123,7 +123,7 @@ void Session::Complete(const Work& work, absl::StatusOr<v1::TaskResult> result,
                        absl::Duration spent) {
   std::unique_lock<std::mutex> lock(mutex_);
   machine_.Finish(work, std::move(result), spent);
-  while (auto call = machine_.Delivery(absl::Now())) {
+  while (auto call = machine_.Delivery(SteadyNow())) {
     lock.unlock();
     Perform(*call, /*give_way=*/false);
     lock.lock();
@@ -132,13 +132,13 @@ void Session::Complete(const Work& work, absl::StatusOr<v1::TaskResult> result,
 
 void Session::Close(absl::Duration patience) {
   std::unique_lock<std::mutex> lock(mutex_);
-  machine_.Leave(absl::Now() + patience);
+  machine_.Leave(SteadyNow() + patience);
   for (;;) {
-    const SessionMachine::Step step = machine_.Next(absl::Now());
+    const SessionMachine::Step step = machine_.Next(SteadyNow());
     if (std::holds_alternative<SessionMachine::End>(step)) return;
     lock.unlock();
     if (const auto* wait = std::get_if<SessionMachine::Wait>(&step)) {
-      absl::SleepFor(wait->until - absl::Now());
+      absl::SleepFor(wait->until - SteadyNow());
     } else {
       Perform(std::get<SessionMachine::Call>(step), /*give_way=*/false);
     }

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "worker/artifact_cache.h"
+#include "worker/rpc_retry.h"
 #include "worker/session.h"
 #include "worker/task_runner.h"
 
@@ -53,13 +53,13 @@ absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
     }
     if (*work == nullptr) break;  // drained
     const v1::Task& task = (*work)->lease.task();
-    const absl::Time begin = absl::Now();
+    const absl::Time begin = SteadyNow();
     absl::StatusOr<v1::TaskResult> result =
         runner.Run(task, [&stop, &work](double done) {
           *(*work)->progress = done;
           return !stop && !*(*work)->cancelled;
         });
-    const absl::Duration spent = absl::Now() - begin;
+    const absl::Duration spent = SteadyNow() - begin;
     if (result.ok()) {
       spdlog::debug("{} task {:.12} done in {:.2f} s", KindOf(task), task.id(),
                     absl::ToDoubleSeconds(spent));
