@@ -1,6 +1,7 @@
 // The simulator by hand:
 //   fault_simulate --seeds 10000              verdicts and seeds a minute
 //   fault_simulate --first 17 --seeds 1 --trace
+// A seed that fails ends the run with its trace, unless --keep-going.
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   uint64_t seeds = 1000;
   bool trace = false;
   bool keep_going = false;
+  bool expect_violation = false;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
@@ -30,10 +32,12 @@ int main(int argc, char** argv) {
       trace = true;
     } else if (flag == "--keep-going") {
       keep_going = true;
+    } else if (flag == "--expect-violation") {
+      expect_violation = true;
     } else {
       std::fprintf(stderr,
                    "usage: %s [--first N] [--seeds N] [--trace] "
-                   "[--keep-going]\n",
+                   "[--keep-going] [--expect-violation]\n",
                    argv[0]);
       return 2;
     }
@@ -52,7 +56,7 @@ int main(int argc, char** argv) {
     commits += verdict.commits;
     lives += verdict.lives;
     const bool bad = !verdict.violation.empty();
-    if (bad && !trace && !keep_going) {
+    if (bad && !trace && !keep_going && !expect_violation) {
       verdict = evopress::fault::Simulate(seed, /*keep_trace=*/true);
     }
     for (const std::string& line : verdict.trace) std::puts(line.c_str());
@@ -76,5 +80,5 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(done),
       static_cast<unsigned long long>(failed), done / minutes, simulated / 3600,
       static_cast<long long>(commits), static_cast<long long>(lives));
-  return failed == 0 ? 0 : 1;
+  return (failed > 0) == expect_violation ? 0 : 1;
 }

@@ -219,6 +219,12 @@ void Simulation::DrawFaults() {
     world_.After(world_.Between(absl::Seconds(1), absl::Seconds(60)),
                  [&worker] { worker.Start(); });
   });
+  if (workers > 1 && world_.Chance(0.2) && name("a worker gone for good")) {
+    world_.After(world_.Between(absl::Seconds(10), absl::Minutes(5)), [this] {
+      workers_[1]->Kill();
+      workers_[1]->traits.gone = true;
+    });
+  }
   Recur("loss of all workers", 0.15, absl::Minutes(3), [this] {
     for (auto& worker : workers_) worker->Kill();
     for (auto& worker : workers_) {

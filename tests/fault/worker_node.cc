@@ -51,7 +51,7 @@ void WorkerNode::Defer(int64_t incarnation, std::function<void()> event) {
 }
 
 void WorkerNode::Start() {
-  if (running()) return;
+  if (running() || traits.gone) return;
   world_.Trace(id_, ": starts");
   ++endpoint_.incarnation;
   v1::OpenSessionRequest identity;

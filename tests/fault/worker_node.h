@@ -26,6 +26,7 @@ struct WorkerTraits {
   int max_pairs = 1000;      // more of them are too much; builds, if negative
   int crashes_per_task = 2;  // of all workers; another one would be a verdict
   double lie = 0;            // a wrong value, or NaN
+  bool gone = false;         // does not start again
 };
 
 // Faults that only so many times may hit a task: a third crash is a verdict.
