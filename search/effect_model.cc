@@ -141,13 +141,13 @@ std::vector<double> EffectModel::Linearize() {
   const size_t units = space_.units.size();
   const double rest = PortableExp(at_.rest);
   adds_.clear();
-  double cheapest = rest;  // V of the dearest
+  double floor = rest;  // V of the dearest assignment
   for (size_t u = 0; u < units; ++u) {
     std::vector<double>& levels = adds_.emplace_back();
     for (size_t l = 0; l < errors_[u].size(); ++l) {
       levels.push_back(Adds(at_, u, l));
     }
-    cheapest += levels[dearest_.levels[u]];
+    floor += levels[dearest_.levels[u]];
   }
   unit_means_ = TypeMeans();
   std::vector<double> residuals;
@@ -186,7 +186,7 @@ std::vector<double> EffectModel::Linearize() {
     }
     each.rest = slope * rest;
     residual += each.rest * (at_.rest - rest_mean_);
-    each.curve = PortableLog(whole / cheapest);
+    each.curve = PortableLog(whole / floor);
     each.noise =
         std::sqrt(Square(kOther) + Square(kOtherDropped * dropped / whole));
     residuals.push_back(residual);
