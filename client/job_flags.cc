@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/strategy_flags.h"
 
 namespace evopress::client {
 namespace {
@@ -21,6 +22,87 @@ absl::StatusOr<int32_t> SamplesOf(const char* flag, int64_t tokens,
         length, "; use e.g. ", std::max<int64_t>(1, tokens / length) * length));
   }
   return static_cast<int32_t>(tokens / length);
+}
+
+// Flags that are some strategies' alone say in their help whose.
+void AddStrategyFlags(CLI::App& app, StrategyFlags& strategy) {
+  const auto own = [&app](const std::string& flag, auto& value,
+                          const std::string& help) {
+    return app.add_option(flag, value, absl::StrCat(UsersOf(flag), ": ", help));
+  };
+  app.add_option("--strategy", strategy.strategy, "Search strategy")
+      ->check(
+          CLI::IsMember({"guided", "evopress", "uniform", "random", "greedy",
+                         "dp", "weighted-dp", "owl", "drop-kl", "drop-ppl",
+                         "drop-cosine", "drop-norm", "drop-window",
+                         "brute-force", "policy-gradient", "subnet-ga"}))
+      ->capture_default_str();
+  own("--generations", strategy.generations,
+      "generations, of policy-gradient steps")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  own("--offspring", strategy.offspring,
+      "children a generation, draws a step, or candidates in all")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  own("--survivors", strategy.survivors,
+      "how many survive each stage, e.g. 8,2,1")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  own("--tokens", strategy.tokens,
+      "tokens of each stage, e.g. 1024,2048,8192; subnet-ga measures on the "
+      "first number, policy-gradient learns on the first and decides on the "
+      "last, strategies without stages measure on the last. With several "
+      "calibration texts the default grows to a sequence of each at least")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  own("--races", strategy.races, "races at most")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  own("--candidates", strategy.candidates, "candidates of a race")
+      ->check(CLI::Range(2, 1 << 16))
+      ->capture_default_str();
+  own("--decision-tokens", strategy.decision_tokens,
+      "tokens kept apart to decide between what was found and the plain "
+      "solutions")
+      ->check(CLI::Range(int64_t{4}, kMaxTokens))
+      ->capture_default_str();
+  own("--anchor", strategy.anchors,
+      "an assignment within the budgets, as eval takes it; the winner is no "
+      "worse on the tokens of the decision (repeatable)")
+      ->allow_extra_args(false);
+  app.add_option("--max-tokens", strategy.max_tokens,
+                 "Begins no round that would bring the search above these "
+                 "tokens; the best so far wins. 0: no bound")
+      ->check(CLI::Range(int64_t{0}, kMaxTokens))
+      ->capture_default_str();
+  own("--learning-rate", strategy.learning_rate,
+      "step size; falls linearly to 0")
+      ->capture_default_str();
+  own("--parents", strategy.parents,
+      "members that have children (default: half of --offspring)");
+  own("--crossovers", strategy.crossovers,
+      "children of two parents, the others are mutants (default: a quarter of "
+      "--offspring)");
+  own("--mutation-rate", strategy.mutation_rate,
+      "probability that a mutant's gene is drawn anew")
+      ->capture_default_str();
+  own("--owl-lambda", strategy.owl_lambda,
+      "how far the sparsity of a block may lie from the mean")
+      ->capture_default_str();
+  own("--fitness", strategy.fitness, "what is minimized")
+      ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
+      ->capture_default_str();
+  app.add_option("--seed", strategy.seed, "Seed of every random choice")
+      ->capture_default_str();
+  app.parse_complete_callback([&app, &strategy] {
+    strategy.given.clear();
+    for (const std::string& flag : FlagsOfStrategies()) {
+      if (app.count(flag) > 0) strategy.given.push_back(flag);
+    }
+  });
 }
 
 }  // namespace
@@ -119,74 +201,7 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "0.25");
   app.add_option("--max-modules", flags.budget.max_modules,
                  "Budget with --drop: modules that may stay");
-  StrategyFlags& strategy = flags.strategy;
-  app.add_option("--strategy", strategy.strategy, "Search strategy")
-      ->check(
-          CLI::IsMember({"guided", "evopress", "uniform", "random", "greedy",
-                         "dp", "weighted-dp", "owl", "drop-kl", "drop-ppl",
-                         "drop-cosine", "drop-norm", "drop-window",
-                         "brute-force", "policy-gradient", "subnet-ga"}))
-      ->capture_default_str();
-  app.add_option("--generations", strategy.generations,
-                 "evopress, subnet-ga: generations; policy-gradient: steps")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--offspring", strategy.offspring,
-                 "evopress, subnet-ga: children a generation; "
-                 "policy-gradient: draws a step; random: candidates")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
-  app.add_option("--survivors", strategy.survivors,
-                 "evopress: how many survive each stage, e.g. 8,2,1")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  app.add_option("--tokens", strategy.tokens,
-                 "guided, evopress: tokens of each stage, e.g. 1024,2048,8192; "
-                 "subnet-ga measures on the first number, policy-gradient "
-                 "learns on the first and decides on the last, other "
-                 "strategies measure on the last. With several calibration "
-                 "texts the default grows to a sequence of each at least")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->capture_default_str();
-  app.add_option("--races", strategy.races, "guided: races at most")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
-  app.add_option("--candidates", strategy.candidates,
-                 "guided: candidates of a race")
-      ->check(CLI::Range(2, 1 << 16))
-      ->capture_default_str();
-  app.add_option("--decision-tokens", strategy.decision_tokens,
-                 "guided: tokens kept apart to decide between what was found "
-                 "and the plain solutions")
-      ->check(CLI::Range(int64_t{4}, kMaxTokens))
-      ->capture_default_str();
-  app.add_option("--anchor", strategy.anchors,
-                 "guided: an assignment within the budgets, as eval takes it; "
-                 "the winner is no worse on the tokens of the decision "
-                 "(repeatable)")
-      ->allow_extra_args(false);
-  app.add_option("--max-tokens", strategy.max_tokens,
-                 "Begins no round that would bring the search above these "
-                 "tokens; the best so far wins. 0: no bound")
-      ->check(CLI::Range(int64_t{0}, kMaxTokens))
-      ->capture_default_str();
-  app.add_option("--learning-rate", strategy.learning_rate,
-                 "policy-gradient: step size; falls linearly to 0")
-      ->capture_default_str();
-  app.add_option("--parents", strategy.parents,
-                 "subnet-ga: members that have children (default: half of "
-                 "--offspring)");
-  app.add_option("--crossovers", strategy.crossovers,
-                 "subnet-ga: children of two parents, the others are mutants "
-                 "(default: a quarter of --offspring)");
-  app.add_option("--mutation-rate", strategy.mutation_rate,
-                 "subnet-ga: probability that a mutant's gene is drawn anew")
-      ->capture_default_str();
-  app.add_option("--owl-lambda", strategy.owl_lambda,
-                 "owl: how far the sparsity of a block may lie from the mean")
-      ->capture_default_str();
+  AddStrategyFlags(app, flags.strategy);
   app.add_option("--max-hours", flags.max_hours,
                  "Ends the search after these hours of work; the best so far "
                  "wins, and the result is marked as not reproducible. Pauses "
@@ -199,17 +214,12 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
                  "searched the same levels on the same text; budget, seed and "
                  "strategy may differ")
       ->allow_extra_args(false);
-  app.add_option("--fitness", strategy.fitness, "What is minimized")
-      ->check(CLI::IsMember({"kl", "topk-kl", "ppl"}))
-      ->capture_default_str();
   app.add_option("--domain-fitness", flags.data.domain_fitness,
                  "What is minimized over several calibration texts: the mean "
                  "by their weights, or that of the worst text, each relative "
                  "to the start point of evopress (mostly the uniform "
                  "assignment) on it")
       ->check(CLI::IsMember({"mean", "worst"}))
-      ->capture_default_str();
-  app.add_option("--seed", strategy.seed, "Seed of every random choice")
       ->capture_default_str();
   app.add_option("--name", flags.display_name, "Name of the job, for people");
 }
@@ -262,11 +272,14 @@ absl::StatusOr<search::Metric> ParseMetric(const std::string& text) {
       "fitness \"", text, "\" is unknown; use kl, topk-kl or ppl"));
 }
 
-std::vector<int64_t> NeededTokens(const StrategyFlags& flags) {
+std::vector<SearchNeed> NeededTokens(const StrategyFlags& flags) {
   if (flags.tokens.empty()) return {};
-  std::vector<int64_t> needed = {
-      *std::max_element(flags.tokens.begin(), flags.tokens.end())};
-  if (flags.strategy == "guided") needed.push_back(flags.decision_tokens);
+  std::vector<SearchNeed> needed = {
+      {"--tokens",
+       *std::max_element(flags.tokens.begin(), flags.tokens.end())}};
+  if (flags.strategy == "guided") {
+    needed.push_back({"--decision-tokens", flags.decision_tokens});
+  }
   return needed;
 }
 
@@ -288,26 +301,15 @@ std::string RaiseDefaultTokens(size_t domains, int32_t sequence_length,
 
 absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
     const StrategyFlags& flags, int32_t sequence_length) {
+  if (absl::Status s = CheckFlagsOfStrategy(flags.strategy, flags.given);
+      !s.ok()) {
+    return s;
+  }
   auto metric = ParseMetric(flags.fitness);
   if (!metric.ok()) return metric.status();
-  if (flags.tokens.empty()) {
-    return absl::InvalidArgumentError("--tokens is empty");
-  }
-  auto last = SamplesOf("--tokens", flags.tokens.back(), sequence_length);
-  if (!last.ok()) return last.status();
+  // What measures nothing has no tokens that could be wrong.
   if (flags.strategy == "uniform") return search::UniformOptions{};
   if (flags.strategy == "dp") return search::DpOptions{};
-  if (flags.strategy == "random") {
-    return search::RandomOptions{flags.offspring, *last, *metric};
-  }
-  if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
-  // The one-shot scores of depth pruning, by the names of their metrics.
-  if (flags.strategy == "drop-kl") {
-    return search::GreedyOptions{*last, search::Metric::kKl};
-  }
-  if (flags.strategy == "drop-ppl") {
-    return search::GreedyOptions{*last, search::Metric::kNll};
-  }
   // Scores that are read off the uncompressed model.
   if (flags.strategy == "owl") return search::OwlOptions{flags.owl_lambda};
   if (flags.strategy == "drop-cosine") {
@@ -318,6 +320,22 @@ absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
   }
   if (flags.strategy == "drop-window") {
     return search::DropScoreOptions{search::ModelScore::kWindows};
+  }
+  if (flags.tokens.empty()) {
+    return absl::InvalidArgumentError("--tokens is empty");
+  }
+  auto last = SamplesOf("--tokens", flags.tokens.back(), sequence_length);
+  if (!last.ok()) return last.status();
+  if (flags.strategy == "random") {
+    return search::RandomOptions{flags.offspring, *last, *metric};
+  }
+  if (flags.strategy == "greedy") return search::GreedyOptions{*last, *metric};
+  // The one-shot scores of depth pruning, by the names of their metrics.
+  if (flags.strategy == "drop-kl") {
+    return search::GreedyOptions{*last, search::Metric::kKl};
+  }
+  if (flags.strategy == "drop-ppl") {
+    return search::GreedyOptions{*last, search::Metric::kNll};
   }
   if (flags.strategy == "weighted-dp") {
     return search::WeightedDpOptions{*last, *metric};

@@ -49,6 +49,8 @@ struct StrategyFlags {
   double owl_lambda = search::OwlOptions{}.lambda;
   std::string fitness = "kl";
   uint64_t seed = 1;
+  // Those of FlagsOfStrategies() (strategy_flags.h) that the user gave.
+  std::vector<std::string> given;
 };
 
 struct JobFlags {
@@ -85,16 +87,23 @@ void AddServerFlag(CLI::App& app, std::string& server);
 void AddJsonFlag(CLI::App& app, bool& json);
 
 // The strategy that the flags ask for. InvalidArgument names flag, value and
-// limit, e.g. tokens that are no multiple of the sequence length.
+// limit, e.g. tokens that are no multiple of the sequence length, or a given
+// flag that is another strategy's.
 absl::StatusOr<search::StrategyOptions> ToStrategyOptions(
     const StrategyFlags& flags, int32_t sequence_length);
 
 // "kl", "topk-kl" or "ppl".
 absl::StatusOr<search::Metric> ParseMetric(const std::string& text);
 
-// Tokens that the strategy measures apart from each other: what the search set
-// must hold at least.
-std::vector<int64_t> NeededTokens(const StrategyFlags& flags);
+// Tokens that a search measures, and the flag that says so.
+struct SearchNeed {
+  std::string flag;
+  int64_t tokens = 0;
+};
+
+// What the strategy measures apart from each other: what the search set must
+// hold at least.
+std::vector<SearchNeed> NeededTokens(const StrategyFlags& flags);
 
 // Raises the default of --tokens where its stages would be too small for a
 // sequence of each of `domains` calibration texts, and says so; empty if it

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "client/assignment_source.h"
 #include "client/cost_table.h"
+#include "client/strategy_flags.h"
 #include "client/targets.h"
 #include "client/token_data.h"
 #include "client/version.h"
@@ -211,9 +212,7 @@ absl::Status AddAnchors(const JobFlags& flags, const search::SearchSpace& space,
   if (flags.strategy.anchors.empty()) return absl::OkStatus();
   auto* guided = std::get_if<search::GuidedOptions>(&strategy);
   if (guided == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--anchor is for --strategy guided; ",
-                     flags.strategy.strategy, " has no use for it"));
+    return CheckFlagsOfStrategy(flags.strategy.strategy, {"--anchor"});
   }
   auto model = OpenModel(flags.data.model);
   if (!model.ok()) return model.status();
@@ -335,11 +334,11 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
   if (!needs.statistics &&
       !std::holds_alternative<search::UniformOptions>(*strategy) &&
       !std::holds_alternative<search::DpOptions>(*strategy)) {
-    needs.search_tokens = NeededTokens(flags.strategy);
+    needs.search = NeededTokens(flags.strategy);
   }
   auto plan = PlanCommon(flags, needs);
   if (!plan.ok()) return plan.status();
-  if (!needs.search_tokens.empty() && !raised.empty())
+  if (!needs.search.empty() && !raised.empty())
     plan->warnings.push_back(raised);
   if (absl::StartsWith(flags.strategy.strategy, "drop-") &&
       !search::OnlyDrops(plan->space)) {
@@ -414,8 +413,7 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
 
 absl::StatusOr<JobPlan> PlanMeasurement(
     const JobFlags& flags, const std::vector<NamedText>& assignments) {
-  auto plan =
-      PlanCommon(flags, TokenNeeds{.statistics = false, .search_tokens = {}});
+  auto plan = PlanCommon(flags, TokenNeeds{.statistics = false, .search = {}});
   if (!plan.ok()) return plan.status();
   v1::JobSpec& spec = plan->spec;
   search::StrategyOptions strategy;

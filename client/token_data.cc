@@ -220,12 +220,25 @@ absl::StatusOr<std::vector<int64_t>> LeastShares(
     const std::vector<double>& weights, const TokenNeeds& needs,
     int64_t length) {
   std::vector<int64_t> least(weights.size(), 0);
-  for (int64_t tokens : needs.search_tokens) {
-    auto count = Sequences("--tokens", tokens + length - 1, length);
+  for (const SearchNeed& need : needs.search) {
+    auto count = Sequences(need.flag, need.tokens + length - 1, length);
     if (!count.ok()) return count.status();
     for (size_t text : search::DomainOrder(weights, *count)) ++least[text];
   }
   return least;
+}
+
+// "--tokens 64 and --decision-tokens 8192, together 8256".
+std::string FormatNeeds(const std::vector<SearchNeed>& needs) {
+  std::string text;
+  int64_t sum = 0;
+  for (const SearchNeed& need : needs) {
+    absl::StrAppend(&text, text.empty() ? "" : " and ", need.flag, " ",
+                    need.tokens);
+    sum += need.tokens;
+  }
+  if (needs.size() > 1) absl::StrAppend(&text, ", together ", sum);
+  return text;
 }
 
 // The search set's sequences of each text: as many as asked for or, by default,
@@ -235,12 +248,12 @@ absl::StatusOr<std::vector<int64_t>> SearchShares(
     const std::vector<double>& weights, const std::vector<int64_t>& left) {
   const int64_t length = flags.sequence_length;
   int64_t needed = 0;
-  for (int64_t tokens : needs.search_tokens) needed += tokens;
+  for (const SearchNeed& need : needs.search) needed += need.tokens;
   if (flags.search_tokens > 0 && flags.search_tokens < needed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--search-tokens ", flags.search_tokens,
-                     " is less than one stage measures on (--tokens ", needed,
-                     "); raise it"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--search-tokens ", flags.search_tokens, " is less than the search ",
+        "measures apart: ", FormatNeeds(needs.search), "; raise it to ", needed,
+        " or lower what it is to hold"));
   }
   std::vector<int64_t> shares(weights.size(), 0);
   auto most = Sequences(
@@ -272,7 +285,7 @@ std::vector<size_t> OneAfterTheOther(const std::vector<int64_t>& shares) {
 // The calibration texts: statistics first, then search.
 absl::Status AddCalibration(const DataFlags& flags, const TokenNeeds& needs,
                             TokenDataBuilder& builder) {
-  if (!needs.statistics && needs.search_tokens.empty()) return absl::OkStatus();
+  if (!needs.statistics && needs.search.empty()) return absl::OkStatus();
   auto named = CalibrationTexts(flags);
   if (!named.ok()) return named.status();
   std::vector<Text> texts;
@@ -294,7 +307,7 @@ absl::Status AddCalibration(const DataFlags& flags, const TokenNeeds& needs,
       return s;
     }
   }
-  if (needs.search_tokens.empty()) return absl::OkStatus();
+  if (needs.search.empty()) return absl::OkStatus();
   std::vector<int64_t> left;
   for (const Text& text : texts) left.push_back(builder.Left(*text.source));
   auto shares = SearchShares(flags, needs, weights, left);

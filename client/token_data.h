@@ -34,9 +34,9 @@ struct TokenData {
 
 struct TokenNeeds {
   bool statistics = true;
-  // Tokens that the search measures apart from each other: its set holds them
-  // all at least. Empty: no search set.
-  std::vector<int64_t> search_tokens;
+  // What the search measures apart from each other: its set holds all of it at
+  // least. Empty: no search set.
+  std::vector<SearchNeed> search;
 };
 
 // InvalidArgument, with the tokens that a text has and those asked for, if a

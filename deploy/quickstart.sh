@@ -5,7 +5,7 @@
 # stays running. Run again, it does only what is missing; interrupted with
 # Ctrl-C, it goes on where it was.
 #
-#   deploy/quickstart.sh [--generations N] [--offspring N] [more search flags]
+#   deploy/quickstart.sh [--races N] [--strategy NAME] [more search flags]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -26,6 +26,9 @@ step "3/4 model and texts"
 deploy/fetch.sh
 step "4/4 search: SmolLM2-135M to 3 bits per weight on average"
 out=$root/.cache/quickstart
+# Sized for the strategy that runs by default; another brings its own.
+sized=(--races 4 --tokens 512,1024,4096 --decision-tokens 4096)
+case " $* " in *" --strategy"*) sized=() ;; esac
 exec build/release/client/evopress search \
   .cache/model/SmolLM2-135M-Instruct.Q4_1.gguf \
   --text .cache/text/c4.utf8 \
@@ -33,6 +36,5 @@ exec build/release/client/evopress search \
   --held-out code=.cache/text/code.utf8 \
   --held-out-tokens 8192 --statistics-tokens 32768 \
   --menu gptq:2-6:g64:actorder:search --target-bits 3 \
-  --sequence-length 512 --races 4 \
-  --tokens 512,1024,4096 --decision-tokens 4096 \
+  --sequence-length 512 ${sized[@]+"${sized[@]}"} \
   --seed 1 --data .cache/evopress --out "$out" --force "$@"

@@ -19,6 +19,7 @@
 #include "client/level_table.h"
 #include "client/local_service.h"
 #include "client/progress_line.h"
+#include "client/strategy_flags.h"
 #include "client/targets.h"
 #include "search/budget.h"
 #include "worker/token_set.h"
@@ -158,6 +159,11 @@ absl::Status ForecastThere(const PlanFlags& flags, const JobPlan& plan,
 // What the menu reaches is told in any case; the rest needs a job that could
 // run.
 absl::Status RunPlan(const PlanFlags& flags) {
+  const StrategyFlags& strategy = flags.job.strategy;
+  if (absl::Status s = CheckFlagsOfStrategy(strategy.strategy, strategy.given);
+      !s.ok()) {
+    return s;
+  }
   auto model = OpenModel(flags.job.data.model);
   if (!model.ok()) return model.status();
   auto tables = ReadCostTables(flags.job.cost_tables);

@@ -84,6 +84,17 @@ TEST_F(Cli, TooFewTokensForAnythingAreUsageErrors) {
   EXPECT_THAT(r.err, HasSubstr("first round"));
 }
 
+TEST_F(Cli, ASmallSearchSetSaysWhatItIsToHold) {
+  RunResult r = Search({"--target-bits", "3", "--search-tokens", "4096"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err, HasSubstr("--search-tokens 4096"));
+  EXPECT_THAT(r.err, HasSubstr("--tokens 128 and --decision-tokens 8192, "
+                               "together 8320; raise it to 8320 or lower"));
+  r = Search(
+      {"--target-bits", "3", "--search-tokens", "96", "--strategy", "greedy"});
+  EXPECT_THAT(r.err, HasSubstr("--tokens 128; raise it to 128"));
+}
+
 TEST_F(Cli, ASearchWithoutABudgetSaysHowToGiveOne) {
   const RunResult r = Search({});
   EXPECT_EQ(r.exit_code, 2);
@@ -159,6 +170,40 @@ TEST_F(Cli, StagesThatDoNotMatchAreUsageErrors) {
       {"--strategy", "evopress", "--target-bits", "3", "--survivors", "8,1"});
   EXPECT_EQ(r.exit_code, 2);
   EXPECT_THAT(r.err, HasSubstr("--survivors has 2 stages"));
+}
+
+TEST_F(Cli, AFlagOfAnotherStrategyIsRefusedWithThoseThatUseIt) {
+  const auto refusal = [&](const std::vector<std::string>& more) {
+    const RunResult r = Search(more);
+    EXPECT_EQ(r.exit_code, 2) << r.out;
+    return r.err;
+  };
+  EXPECT_THAT(refusal({"--target-bits", "3", "--survivors", "8,2,1"}),
+              HasSubstr("--strategy guided has no use for --survivors, which "
+                        "is for evopress"));
+  EXPECT_THAT(refusal({"--target-bits", "3", "--strategy", "random", "--races",
+                       "3", "--anchor", "a.txt"}),
+              HasSubstr("--strategy random has no use for --races, which is "
+                        "for guided"));
+  EXPECT_THAT(refusal({"--target-bits", "3", "--strategy", "dp"}),
+              HasSubstr("--strategy dp has no use for --tokens"));
+  // With a budget or without one.
+  for (const char* budget : {"--target-bits=3", "--seed=1"}) {
+    const RunResult r =
+        RunEvoPress({"plan", tmp_ / "model", "--text", tmp_ / "text.txt",
+                     "--generations", "5", budget});
+    EXPECT_EQ(r.exit_code, 2) << r.out;
+    EXPECT_THAT(r.err, HasSubstr("--generations, which is for evopress, "
+                                 "subnet-ga, policy-gradient"));
+  }
+}
+
+TEST_F(Cli, AStrategyThatMeasuresNothingMindsNoTokens) {
+  const RunResult r = RunEvoPress(
+      {"plan", tmp_ / "model", "--held-out", "t=" + (tmp_ / "text.txt"),
+       "--held-out-tokens", "300", "--sequence-length", "100", "--menu",
+       "rtn:2-4:g32", "--strategy", "uniform", "--target-bits", "3"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
 }
 
 TEST_F(Cli, InspectCountsParameters) {

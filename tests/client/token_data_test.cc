@@ -30,7 +30,7 @@ class TokenDataTest : public ::testing::Test {
     flags_.sequence_length = kLength;
     flags_.statistics_tokens = 10 * kLength;
     flags_.search_tokens = 20 * kLength;
-    needs_.search_tokens = {4 * kLength};
+    needs_.search = {{"--tokens", 4 * kLength}};
   }
 
   // The first token of every sequence of the set of this role.

@@ -36,13 +36,11 @@ class Domains : public ::testing::Test {
                              "--held-out-tokens", "256", "--target-bits", "3",
                              "--tokens", "64,128", "--search-tokens", "1024"});
     }
-    if (command == "search") {
-      all.insert(all.end(), {"--generations", "3", "--offspring", "4",
-                             "--survivors", "2,1", "--force"});
-    }
+    if (command == "search") all.push_back("--force");
     if (command != "levels" &&
         std::find(more.begin(), more.end(), "--strategy") == more.end()) {
-      all.insert(all.end(), {"--strategy", "evopress"});
+      all.insert(all.end(), {"--strategy", "evopress", "--generations", "3",
+                             "--offspring", "4", "--survivors", "2,1"});
     }
     all.insert(all.end(), more.begin(), more.end());
     return RunEvoPress(all);

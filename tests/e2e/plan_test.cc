@@ -33,12 +33,6 @@ class Plan : public ::testing::Test {
                                     "256",
                                     "--menu",
                                     "gptq:2-4:g32",
-                                    "--generations",
-                                    "4",
-                                    "--offspring",
-                                    "6",
-                                    "--survivors",
-                                    "2,1",
                                     "--tokens",
                                     "32,64",
                                     "--sequence-length",
@@ -53,7 +47,8 @@ class Plan : public ::testing::Test {
                                     tmp_ / data,
                                     "--json"};
     if (std::find(more.begin(), more.end(), "--strategy") == more.end()) {
-      all.insert(all.end(), {"--strategy", "evopress"});
+      all.insert(all.end(), {"--strategy", "evopress", "--generations", "4",
+                             "--offspring", "6", "--survivors", "2,1"});
     }
     all.insert(all.end(), more.begin(), more.end());
     if (command == "search") {
@@ -126,11 +121,13 @@ TEST_F(Plan, TwoBudgetsHoldWithATableOfOnesOwn) {
             "kind=ns unit=ns constant=7\n* gptq:b2:g32 100\n"
             "* gptq:b3:g32 160\n* gptq:b4:g32 230\n"
             "*.down_proj gptq:b8:g32 1\n");
-  for (const char* strategy : {"evopress", "weighted-dp"}) {
-    SCOPED_TRACE(strategy);
-    const auto search =
-        Run("search", {"--target-bits", "3", "--cost-table", tmp_ / "table",
-                       "--budget", "ns=2100", "--strategy", strategy});
+  for (const bool evolves : {true, false}) {
+    SCOPED_TRACE(evolves);
+    std::vector<std::string> flags = {"--target-bits", "3",
+                                      "--cost-table",  tmp_ / "table",
+                                      "--budget",      "ns=2100"};
+    if (!evolves) flags.insert(flags.end(), {"--strategy", "weighted-dp"});
+    const auto search = Run("search", flags);
     const auto& costs = search["results"]["rows"][0]["costs"];
     EXPECT_LE(costs["ns"].get<int64_t>(), 2100);
     EXPECT_GT(costs["ns"].get<int64_t>(), 2000) << "and are spent";

@@ -22,8 +22,27 @@ class Search : public ::testing::Test {
     WriteText(tmp_ / "wiki.txt", TinyText(2000, 4));
   }
 
-  // Runs a search of 3 generations of 4 offspring with a data directory of
-  // its own.
+  // Of the flags that make a search small, those that are the strategy's.
+  static std::vector<std::string> Sizes(const std::string& strategy) {
+    std::vector<std::string> flags;
+    const auto add = [&](const std::set<std::string>& users, const char* flag,
+                         const char* value) {
+      if (users.count(strategy)) flags.insert(flags.end(), {flag, value});
+    };
+    const std::set<std::string> evolving = {"evopress", "policy-gradient",
+                                            "subnet-ga"};
+    std::set<std::string> measuring = evolving;
+    measuring.insert({"random", "greedy", "weighted-dp", "brute-force"});
+    add(evolving, "--generations", "3");
+    add(evolving, "--offspring", "4");
+    add({"random"}, "--offspring", "4");
+    add({"evopress"}, "--survivors", "2,1");
+    add(measuring, "--tokens", "32,64");
+    return flags;
+  }
+
+  // Runs a search of 3 generations of 4 offspring, or as small, with a data
+  // directory of its own.
   nlohmann::json Run(const std::string& name, int workers, int seed = 1,
                      const std::string& strategy = "evopress",
                      const std::vector<std::string>& space = {
@@ -38,14 +57,6 @@ class Search : public ::testing::Test {
                                      "256",
                                      "--strategy",
                                      strategy,
-                                     "--generations",
-                                     "3",
-                                     "--offspring",
-                                     "4",
-                                     "--survivors",
-                                     "2,1",
-                                     "--tokens",
-                                     "32,64",
                                      "--sequence-length",
                                      "32",
                                      "--statistics-tokens",
@@ -67,6 +78,8 @@ class Search : public ::testing::Test {
                                      "--force",
                                      "--json"};
     args.insert(args.end(), space.begin(), space.end());
+    const std::vector<std::string> sizes = Sizes(strategy);
+    args.insert(args.end(), sizes.begin(), sizes.end());
     const RunResult r = RunEvoPress(args);
     EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
     const auto json = nlohmann::json::parse(r.out, nullptr, false);

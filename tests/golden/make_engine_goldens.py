@@ -3,9 +3,10 @@
 
     make_engine_goldens.py tiny OUT_DIR [SEED]
         tests/golden/engine/: randomly initialized two-layer models, saved in
-        bfloat16, and nll.json with the loss of every position. Without a seed,
-        weights are larger than usual, so that every part matters; with one,
-        they are as transformers initializes them.
+        bfloat16, nll.json with the loss of every position, and flows.json with
+        how far modules and runs of blocks turn the hidden states. Without a
+        seed, weights are larger than usual, so that every part matters; with
+        one, they are as transformers initializes them.
     make_engine_goldens.py smollm2 MODEL.gguf TEXT_DIR OUT.json
         the real model's token ids and mean losses on held-out text.
 
@@ -62,10 +63,43 @@ def position_losses(model, ids):
     return -logp.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
 
 
+def flow(x, y):
+    """Means over tokens of 1 - cosine, of the angle as a share of pi, and of
+    what is added relative to the outcome."""
+    x, y = x.double(), y.double()
+    cosine = torch.nn.functional.cosine_similarity(x, y, dim=-1).clamp(-1, 1)
+    added = (y - x).norm(dim=-1) / y.norm(dim=-1)
+    return [round(v.mean().item(), 7)
+            for v in (1 - cosine, cosine.arccos() / torch.pi, added)]
+
+
+def flows(model, ids):
+    """For each block: flows of attention and MLP, and of the windows from it."""
+    states, between = [], []
+    hooks = []
+    for layer in model.model.layers:
+        mlp_norm = getattr(layer, "pre_feedforward_layernorm",
+                           layer.post_attention_layernorm)
+        hooks.append(mlp_norm.register_forward_pre_hook(
+            lambda _, args: between.append(args[0][0])))
+        hooks.append(layer.register_forward_pre_hook(
+            lambda _, args: states.append(args[0][0])))
+    # Before the last norm, which output_hidden_states would include.
+    hooks.append(model.model.norm.register_forward_pre_hook(
+        lambda _, args: states.append(args[0][0])))
+    with torch.no_grad():
+        model(torch.tensor([ids]))
+    for hook in hooks:
+        hook.remove()
+    return [{"modules": [flow(states[b], between[b]), flow(between[b], states[b + 1])],
+             "windows": [flow(states[b], after) for after in states[b + 1:]]}
+            for b in range(len(between))]
+
+
 def make_tiny(out, first_seed):
     import transformers
     os.makedirs(out, exist_ok=True)
-    goldens = {}
+    goldens, turned = {}, {}
     for seed, (name, config) in enumerate(tiny_configs(), start=100 * (first_seed or 0)):
         torch.manual_seed(seed)
         model = transformers.AutoModelForCausalLM.from_config(
@@ -97,10 +131,13 @@ def make_tiny(out, first_seed):
             samples.append({"tokens": ids,
                             "nll": [round(x, 5) for x in nll.tolist()]})
         goldens[name] = samples
+        turned[name] = flows(model, samples[0]["tokens"])
         losses = torch.tensor(samples[0]["nll"])
         print(name, losses.mean().item(), losses.std().item())
     with open(os.path.join(out, "nll.json"), "w") as f:
         json.dump(goldens, f)
+    with open(os.path.join(out, "flows.json"), "w") as f:
+        json.dump(turned, f)
 
 
 def make_smollm2(gguf, texts, out):

@@ -4,12 +4,17 @@
 
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "quant/checkpoint.h"
-#include "tests/worker/engine_fixture.h"
+#include "tests/worker/golden_losses.h"
 #include "worker/layer_outliers.h"
+#include "worker/ops/arithmetic.h"
 
 namespace evopress::worker {
 namespace {
+
+// How far flows are off where factors are rounded to bfloat16.
+constexpr double kBfloatBound = 0.01;
 
 TEST(MeasureFlow, IsWhatTheNumbersSay) {
   // Nine numbers a state: more than one run of sums. By hand: doubled, turned
@@ -40,6 +45,49 @@ TEST(MeasureFlow, IsWhatTheNumbersSay) {
   for (const Flow& flow : {doubled, turned, reversed, vanished}) sum.Add(flow);
   EXPECT_EQ(MeasureFlow(from.data(), to.data(), 4, 9), sum);
 }
+
+// One of flows.json: means of 1 - cosine, angle and magnitude.
+void ExpectFlow(const Flow& got, const nlohmann::json& want, int64_t tokens,
+                double bound) {
+  const auto n = static_cast<double>(tokens);
+  EXPECT_NEAR(1 - got.cosine / n, want[0].get<double>(), bound);
+  EXPECT_NEAR(got.angle / n, want[1].get<double>(), bound);
+  EXPECT_NEAR(got.magnitude / n, want[2].get<double>(), bound);
+}
+
+class Profile : public testing::TestWithParam<std::string> {};
+
+TEST_P(Profile, TurnsHiddenStatesAsInTransformers) {
+  const auto evaluator = OpenLocalEvaluator(GoldenPath(GetParam()), {});
+  ASSERT_TRUE(evaluator.ok()) << evaluator.status();
+  const std::vector<int32_t> sample =
+      ReadGolden("nll.json")[GetParam()][0]["tokens"];
+  const auto profile = (*evaluator)->Profile({sample}, nullptr);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  const nlohmann::json golden = ReadGolden("flows.json")[GetParam()];
+  ASSERT_EQ(golden.size(), profile->blocks.size());
+  // Whatever the arithmetic, far less than between any two of a model's flows.
+  const double bound =
+      DetectArithmetic() == Arithmetic::kF32 ? 1e-5 : kBfloatBound;
+  for (size_t b = 0; b < golden.size(); ++b) {
+    const BlockProfile& block = profile->blocks[b];
+    for (size_t m = 0; m < block.modules.size(); ++m) {
+      SCOPED_TRACE(block.modules[m].name);
+      ExpectFlow(block.modules[m].flow, golden[b]["modules"][m],
+                 profile->tokens, bound);
+    }
+    ASSERT_EQ(golden[b]["windows"].size(), block.windows.size());
+    for (size_t w = 0; w < block.windows.size(); ++w) {
+      SCOPED_TRACE(absl::StrCat("window of ", w + 1, " from ", b));
+      ExpectFlow(block.windows[w], golden[b]["windows"][w], profile->tokens,
+                 bound);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, Profile,
+                         testing::ValuesIn(GoldenArchitectures()),
+                         [](const auto& info) { return info.param; });
 
 // The definition, with all scores of a block in memory.
 double Oracle(const quant::Checkpoint& model, const BlockProfile& block) {
