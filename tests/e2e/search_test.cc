@@ -443,6 +443,8 @@ TEST_F(Search, EmbeddingAndHeadAreSearchedAndWrittenAsMeasured) {
                                             "3",
                                             "--units",
                                             "embed,head",
+                                            "--tokens",
+                                            "32,64",
                                             "--decision-tokens",
                                             "128",
                                             "--races",
@@ -522,8 +524,8 @@ TEST_F(Search, EvalTakesUniformLevelsOfTheOuterUnitsToo) {
   const RunResult owl = RunEvoPress(
       {"plan", tmp_ / "model", "--text", tmp_ / "text.txt", "--strategy", "owl",
        "--units", "head", "--menu", "sparsegpt:50:steps8x64",
-       "--target-sparsity", "0.5", "--sequence-length", "32", "--tokens",
-       "32,64", "--statistics-tokens", "512"});
+       "--target-sparsity", "0.5", "--sequence-length", "32",
+       "--statistics-tokens", "512"});
   EXPECT_NE(owl.exit_code, 0);
   EXPECT_THAT(owl.err, ::testing::HasSubstr("leave out --units"));
 }
