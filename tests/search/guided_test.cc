@@ -180,10 +180,10 @@ TEST(Guided, LearnsFromPerplexityToo) {
     };
     GuidedOptions options;
     options.fitness = Metric::kNll;
-    guided += rugged.Damage(
-        Search(rugged.toy.input, options, measure)->done.winner);
-    plain += rugged.Damage(*SolveKnapsack(rugged.toy.input.space,
-                                          rugged.toy.input.layer_errors));
+    guided +=
+        rugged.Damage(Search(rugged.toy.input, options, measure)->done.winner);
+    plain += rugged.Damage(
+        *SolveKnapsack(rugged.toy.input.space, rugged.toy.input.layer_errors));
     optimum += rugged.Damage(rugged.Optimum());
   }
   EXPECT_LT(guided - optimum, (plain - optimum) / 4);
