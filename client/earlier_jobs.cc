@@ -1,5 +1,6 @@
 #include "client/earlier_jobs.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include "client/job_run.h"
 #include "proto/conversions.h"
 #include "search/digest.h"
+#include "server/earlier_rounds.h"
 
 namespace evopress::client {
 
@@ -40,6 +42,35 @@ absl::Status StartFromEarlier(ServiceClient& client, JobPlan& plan) {
     id.Text(history);
   }
   plan.request_id = id.Sha256();
+  return absl::OkStatus();
+}
+
+absl::Status RehearseStart(ServiceClient& client, JobPlan& plan) {
+  if (absl::Status s = StartFromEarlier(client, plan); !s.ok()) return s;
+  auto jobs = client.ListJobs();
+  if (!jobs.ok()) return jobs.status();
+  std::vector<server::JobRecord> records;
+  for (const v1::Job& listed : *jobs) {
+    const auto& wanted = plan.spec.start_from();
+    if (std::count(wanted.begin(), wanted.end(), listed.history_hash()) == 0) {
+      continue;
+    }
+    auto job = client.GetJob(listed.name());  // lists leave out the spaces
+    if (!job.ok()) return job.status();
+    server::JobRecord& record = records.emplace_back();
+    record.id = job->name().substr(job->name().find('/') + 1);
+    record.spec = job->spec().SerializeAsString();
+    record.state = job->state();
+    record.history_hash = job->history_hash();
+  }
+  if (absl::Status s = server::CheckStartFrom(plan.spec, records); !s.ok()) {
+    return s;
+  }
+  v1::Job job;
+  *job.mutable_spec() = plan.spec;
+  auto archive = FetchArchive(client, job);
+  if (!archive.ok()) return archive.status();
+  plan.archive = *std::move(archive);
   return absl::OkStatus();
 }
 

@@ -16,6 +16,11 @@ namespace evopress::client {
 // has not succeeded.
 absl::Status StartFromEarlier(ServiceClient& client, JobPlan& plan);
 
+// StartFromEarlier() and what the coordinator says of it, without a job made:
+// fills in plan.archive. FailedPrecondition also for a job that has searched
+// something else.
+absl::Status RehearseStart(ServiceClient& client, JobPlan& plan);
+
 // What the strategy of `job` knew beforehand. FailedPrecondition if one of the
 // jobs is not there any more.
 absl::StatusOr<search::Archive> FetchArchive(ServiceClient& client,

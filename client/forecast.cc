@@ -63,6 +63,7 @@ absl::StatusOr<search::StrategyInput> InputOf(const JobPlan& plan) {
   search::StrategyInput input;
   input.space = plan.space;
   input.targets = plan.targets;
+  input.archive = plan.archive;
   proto::ReadSamples(plan.spec, input);
   return input;
 }

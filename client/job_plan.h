@@ -29,6 +29,7 @@ struct JobPlan {
   std::vector<search::Target> targets;  // those of the spec
   // Jobs or directories to start from, see earlier_jobs.h.
   std::vector<std::string> from;
+  search::Archive archive;  // what they know, once fetched
 };
 
 // The space that menu, ties, groups, modules to drop and cost tables ask for,

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <exception>
 
 // Parallelism is ours; threads inside a product would change its bits.
 #define EIGEN_DONT_PARALLELIZE
@@ -132,11 +131,9 @@ class PanelRun {
 
 }  // namespace
 
-absl::StatusOr<std::vector<CompressedLayer>> AdmmCompressor::Compress(
-    const LayerContext& layer, absl::Span<const search::LevelName> levels) const
-    try {
-  if (absl::Status s = CheckPruned(layer, levels); !s.ok()) return s;
-  if (absl::Status s = CheckGram(layer, "admm"); !s.ok()) return s;
+absl::StatusOr<std::vector<CompressedLayer>> AdmmCompressor::Prune(
+    const LayerContext& layer,
+    absl::Span<const search::LevelName> levels) const {
   const std::vector<float> norms = InputNorms(layer);
   const Gram* const gram = UsefulGram(layer);
   // With H = I nothing can be made good.
@@ -157,14 +154,6 @@ absl::StatusOr<std::vector<CompressedLayer>> AdmmCompressor::Compress(
   if (!layers.ok()) return layers.status();
   for (CompressedLayer& made : *layers) made.damping = kAdmmDamping;
   return layers;
-} catch (const std::exception& e) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("layer ", layer.name, ": admm: ", e.what()));
-}
-
-absl::StatusOr<LevelCosts> AdmmCompressor::Costs(
-    const WeightShape& shape, const search::LevelName& level) const {
-  return PruneCosts(shape, level);
 }
 
 }  // namespace evopress::quant

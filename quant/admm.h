@@ -23,7 +23,7 @@
 
 #include <vector>
 
-#include "quant/compressor.h"
+#include "quant/pruner.h"
 
 namespace evopress::quant {
 
@@ -33,14 +33,14 @@ inline constexpr int kAdmmSteps = 20;
 
 // Thread-safe. Runs on the current TBB arena. Takes some kAdmmSteps times as
 // long a level as sparsegpt. Memory while computing: 20 n^2 bytes.
-class AdmmCompressor : public Compressor {
+class AdmmCompressor : public Pruner {
  public:
-  absl::StatusOr<std::vector<CompressedLayer>> Compress(
+  AdmmCompressor() : Pruner("admm", /*needs_gram=*/true) {}
+
+ private:
+  absl::StatusOr<std::vector<CompressedLayer>> Prune(
       const LayerContext& layer,
       absl::Span<const search::LevelName> levels) const override;
-  absl::StatusOr<LevelCosts> Costs(
-      const WeightShape& shape, const search::LevelName& level) const override;
-  bool needs_gram() const override { return true; }
 };
 
 }  // namespace evopress::quant

@@ -6,20 +6,20 @@
 
 #include <vector>
 
-#include "quant/compressor.h"
+#include "quant/pruner.h"
 
 namespace evopress::quant {
 
 // Thread-safe. Runs on the current TBB arena. Needs no Gram; with one, errors
 // are measured in it.
-class MagnitudeCompressor : public Compressor {
+class MagnitudeCompressor : public Pruner {
  public:
-  absl::StatusOr<std::vector<CompressedLayer>> Compress(
+  MagnitudeCompressor() : Pruner("magnitude", /*needs_gram=*/false) {}
+
+ private:
+  absl::StatusOr<std::vector<CompressedLayer>> Prune(
       const LayerContext& layer,
       absl::Span<const search::LevelName> levels) const override;
-  absl::StatusOr<LevelCosts> Costs(
-      const WeightShape& shape, const search::LevelName& level) const override;
-  bool needs_gram() const override { return false; }
 };
 
 }  // namespace evopress::quant

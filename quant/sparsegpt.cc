@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 
 #define EIGEN_DONT_PARALLELIZE
 #include <Eigen/Core>
@@ -191,11 +190,9 @@ absl::StatusOr<Inputs> MakeInputs(const LayerContext& layer) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<CompressedLayer>> SparseGptCompressor::Compress(
-    const LayerContext& layer, absl::Span<const search::LevelName> levels) const
-    try {
-  if (absl::Status s = CheckPruned(layer, levels); !s.ok()) return s;
-  if (absl::Status s = CheckGram(layer, "sparsegpt"); !s.ok()) return s;
+absl::StatusOr<std::vector<CompressedLayer>> SparseGptCompressor::Prune(
+    const LayerContext& layer,
+    absl::Span<const search::LevelName> levels) const {
   const absl::StatusOr<Inputs> inputs = MakeInputs(layer);
   if (!inputs.ok()) return inputs.status();
   absl::StatusOr<std::vector<CompressedLayer>> layers =
@@ -207,14 +204,6 @@ absl::StatusOr<std::vector<CompressedLayer>> SparseGptCompressor::Compress(
   if (!layers.ok()) return layers.status();
   for (CompressedLayer& made : *layers) made.damping = inputs->factor.damping;
   return layers;
-} catch (const std::exception& e) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("layer ", layer.name, ": sparsegpt: ", e.what()));
-}
-
-absl::StatusOr<LevelCosts> SparseGptCompressor::Costs(
-    const WeightShape& shape, const search::LevelName& level) const {
-  return PruneCosts(shape, level);
 }
 
 }  // namespace evopress::quant

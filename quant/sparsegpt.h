@@ -22,7 +22,7 @@
 
 #include <vector>
 
-#include "quant/compressor.h"
+#include "quant/pruner.h"
 
 namespace evopress::quant {
 
@@ -31,14 +31,14 @@ namespace evopress::quant {
 // layer, if the Gram is so far from positive semidefinite that damping by its
 // whole mean diagonal does not help; CompressedLayer::damping tells what was
 // needed.
-class SparseGptCompressor : public Compressor {
+class SparseGptCompressor : public Pruner {
  public:
-  absl::StatusOr<std::vector<CompressedLayer>> Compress(
+  SparseGptCompressor() : Pruner("sparsegpt", /*needs_gram=*/true) {}
+
+ private:
+  absl::StatusOr<std::vector<CompressedLayer>> Prune(
       const LayerContext& layer,
       absl::Span<const search::LevelName> levels) const override;
-  absl::StatusOr<LevelCosts> Costs(
-      const WeightShape& shape, const search::LevelName& level) const override;
-  bool needs_gram() const override { return true; }
 };
 
 }  // namespace evopress::quant

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "quant/compressor.h"
+#include "quant/pruner.h"
 
 namespace evopress::quant {
 
@@ -18,14 +18,14 @@ std::vector<float> InputNorms(const LayerContext& layer);
 
 // Thread-safe. Runs on the current TBB arena. Rows share the level's zeros
 // evenly, to within one weight.
-class WandaCompressor : public Compressor {
+class WandaCompressor : public Pruner {
  public:
-  absl::StatusOr<std::vector<CompressedLayer>> Compress(
+  WandaCompressor() : Pruner("wanda", /*needs_gram=*/true) {}
+
+ private:
+  absl::StatusOr<std::vector<CompressedLayer>> Prune(
       const LayerContext& layer,
       absl::Span<const search::LevelName> levels) const override;
-  absl::StatusOr<LevelCosts> Costs(
-      const WeightShape& shape, const search::LevelName& level) const override;
-  bool needs_gram() const override { return true; }
 };
 
 }  // namespace evopress::quant

@@ -9,7 +9,6 @@
 
 #include "search/grouping.h"
 #include "search/portable_math.h"
-#include "search/trust_region.h"
 
 namespace evopress::search {
 namespace {
@@ -30,22 +29,13 @@ constexpr double kResidue = 0.01;  // of one value alone
 // Units this near in the order of the space interact: a block has about seven.
 constexpr size_t kNear = 8;
 
-constexpr size_t kMostObservations = 600;
 constexpr int kMostSteps = 6;
 constexpr double kLongestStep = 0.7;  // in any logarithm
 // Interactions leave at least this share of V.
 constexpr double kLeastTogether = 0.2;
 constexpr double kSettled = 0.02;
-// No sensitivity is guessed further below the median of its type, in log c.
-constexpr double kLeast = -2;
 
 double Square(double x) { return x * x; }
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // Sums of a[u] * b[u] over all units, and over those of equal levels.
 std::pair<double, double> SharedUnits(const std::vector<double>& a,
@@ -92,120 +82,19 @@ EffectModel::EffectModel(const SearchSpace& space, const Effects& errors,
     at_.levels.emplace_back(unit.menu.size());
   }
   types_ = index.size();
-  at_.units.assign(space.units.size(), 0.0);
   at_.pairs.assign(space.units.size() * kNear * 4, 0.0);
-  Select(measured);
+  std::vector<EffectObservation> selected =
+      SelectObservations(space, pivot, measured);
+  EffectGuess guess = GuessEffects(space, errors, type_, selected);
+  for (EffectObservation& each : selected) {
+    samples_ = std::max(samples_, each.sample + 1);
+    static_cast<EffectObservation&>(observations_.emplace_back()) =
+        std::move(each);
+  }
   at_.scales.assign(samples_, 0.0);
-  Guess();
+  at_.units = std::move(guess.units);
+  at_.rest = rest_mean_ = guess.rest;
   Fit();
-}
-
-void EffectModel::Select(const Measured& measured) {
-  struct Known {
-    const Assignment* assignment;
-    int32_t sample;
-    double value;
-    bool probe;
-    int changes;
-  };
-  std::vector<Known> known;
-  for (const auto& [assignment, values] : measured.values()) {
-    const int lowered = Changes(space_, assignment, dearest_);
-    const int changes = Changes(space_, assignment, pivot_);
-    for (const auto& [sample, value] : values) {
-      if (!(value > 0) || !std::isfinite(value)) continue;
-      known.push_back({&assignment, sample, value, lowered <= 1, changes});
-    }
-  }
-  if (known.size() > kMostObservations) {
-    std::stable_sort(known.begin(), known.end(),
-                     [](const Known& a, const Known& b) {
-                       return std::tuple(!a.probe, a.changes) <
-                              std::tuple(!b.probe, b.changes);
-                     });
-    known.resize(kMostObservations);
-  }
-  std::map<Assignment, size_t> numbers;
-  std::map<int32_t, size_t> samples;
-  for (const Known& each : known) {
-    Observation& made = observations_.emplace_back();
-    made.assignment = *each.assignment;
-    made.number =
-        numbers.emplace(made.assignment, numbers.size()).first->second;
-    made.sample = samples.emplace(each.sample, samples.size()).first->second;
-    made.log_y = PortableLog(each.value);
-    made.doubt = 1 / measured.WeightOf(each.sample);
-    made.probe = each.probe;
-  }
-  samples_ = samples.size();
-}
-
-// What single units do tells their sensitivities at once; others are like
-// those of their type.
-void EffectModel::Guess() {
-  std::map<size_t, double> dearest;  // by sample
-  for (const Observation& each : observations_) {
-    if (each.assignment == dearest_) dearest[each.sample] = each.log_y;
-  }
-  const size_t units = space_.units.size();
-  std::vector<double> sums(units);
-  std::vector<int> counts(units);
-  for (const Observation& each : observations_) {
-    const auto base = dearest.find(each.sample);
-    if (!each.probe || base == dearest.end()) continue;
-    for (size_t u = 0; u < units; ++u) {
-      const size_t level = each.assignment.levels[u];
-      if (level == dearest_.levels[u]) continue;
-      if (!IsActive(space_, each.assignment, u)) continue;
-      const double error = errors_[u][level] - errors_[u][dearest_.levels[u]];
-      if (error <= 0) continue;
-      sums[u] += (PortableExp(each.log_y) - PortableExp(base->second)) / error;
-      ++counts[u];
-    }
-  }
-  std::vector<double> all;
-  std::vector<std::vector<double>> by_type(types_);
-  for (size_t u = 0; u < units; ++u) {
-    if (counts[u] == 0 || sums[u] <= 0) continue;
-    all.push_back(PortableLog(sums[u] / counts[u]));
-    by_type[type_[u]].push_back(all.back());
-  }
-  if (all.empty()) {
-    for (const Observation& each : observations_) {
-      double error = 0;
-      for (size_t u = 0; u < units; ++u) {
-        if (!IsActive(space_, each.assignment, u)) continue;
-        error += errors_[u][each.assignment.levels[u]];
-      }
-      if (error > 0) all.push_back(each.log_y - PortableLog(error));
-    }
-  }
-  const double common = Median(all);
-  for (size_t u = 0; u < units; ++u) {
-    const std::vector<double>& type = by_type[type_[u]];
-    const double typical = type.empty() ? common : Median(type);
-    at_.units[u] = counts[u] == 0 ? typical
-                   : sums[u] <= 0 ? typical + kLeast
-                                  : std::max(typical + kLeast,
-                                             PortableLog(sums[u] / counts[u]));
-  }
-  double least = 0;  // rest
-  for (const auto& [sample, log_y] : dearest) {
-    double explained = 0;
-    for (size_t u = 0; u < units; ++u) {
-      explained += Adds(at_, u, dearest_.levels[u]);
-    }
-    const double y = PortableExp(log_y);
-    least +=
-        std::max(y - explained, 0.01 * y) / static_cast<double>(dearest.size());
-  }
-  if (dearest.empty()) {
-    for (const Observation& each : observations_) {
-      const double y = 0.001 * PortableExp(each.log_y);
-      if (least == 0 || y < least) least = y;
-    }
-  }
-  at_.rest = rest_mean_ = least > 0 ? PortableLog(least) : 0;
 }
 
 double EffectModel::Adds(const Unknowns& at, size_t u, size_t l) const {
@@ -252,13 +141,13 @@ std::vector<double> EffectModel::Linearize() {
   const size_t units = space_.units.size();
   const double rest = PortableExp(at_.rest);
   adds_.clear();
-  double cheapest = rest;  // V of the dearest
+  double floor = rest;  // V of the dearest assignment
   for (size_t u = 0; u < units; ++u) {
     std::vector<double>& levels = adds_.emplace_back();
     for (size_t l = 0; l < errors_[u].size(); ++l) {
       levels.push_back(Adds(at_, u, l));
     }
-    cheapest += levels[dearest_.levels[u]];
+    floor += levels[dearest_.levels[u]];
   }
   unit_means_ = TypeMeans();
   std::vector<double> residuals;
@@ -297,7 +186,7 @@ std::vector<double> EffectModel::Linearize() {
     }
     each.rest = slope * rest;
     residual += each.rest * (at_.rest - rest_mean_);
-    each.curve = PortableLog(whole / cheapest);
+    each.curve = PortableLog(whole / floor);
     each.noise =
         std::sqrt(Square(kOther) + Square(kOtherDropped * dropped / whole));
     residuals.push_back(residual);

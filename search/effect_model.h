@@ -38,6 +38,7 @@
 #include <vector>
 
 #include "search/cholesky.h"
+#include "search/effect_start.h"
 #include "search/measured.h"
 #include "search/rng.h"
 #include "search/space.h"
@@ -89,14 +90,7 @@ class EffectModel : public Surrogate {
   // Coefficients of components of z, in rising order.
   using Row = std::vector<std::pair<size_t, double>>;
 
-  // One value of `measured`, and what it depends on.
-  struct Observation {
-    Assignment assignment;
-    size_t number = 0;  // of the assignment
-    size_t sample = 0;  // index among those seen
-    double log_y = 0;
-    double doubt = 1;    // factor of variances: samples of little weight
-    bool probe = false;  // one unit alone is not at its dearest level
+  struct Observation : EffectObservation {
     // Derivatives of log y, in shares of V.
     std::vector<double> units;  // by log c_u; 0 if inactive or without error
     double rest = 0;            // by log r
@@ -114,8 +108,6 @@ class EffectModel : public Surrogate {
     std::vector<double> pairs;   // z
   };
 
-  void Select(const Measured& measured);
-  void Guess();
   void Fit();
   // Derivatives at the present values; returns the residuals of log y that
   // the means of the unknowns leave.

@@ -16,8 +16,9 @@ target_link_libraries(matmul_limit PRIVATE evopress_worker_engine DNNL::dnnl Ope
 evopress_test(worker/evaluator_protocol_test evopress_worker_engine)
 evopress_test(worker/model_profile_test evopress_worker)
 evopress_test(worker/engine_ops_test evopress_worker_engine)
+evopress_test(worker/capture_test evopress_worker_engine)
 # The same promises hold in the float32 class of processors without bf16.
-foreach(name engine_golden_test evaluator_test engine_ops_test)
+foreach(name engine_golden_test evaluator_test engine_ops_test capture_test model_profile_test)
   add_test(NAME worker/${name}_f32 COMMAND worker_${name})
   set_tests_properties(worker/${name}_f32 PROPERTIES
     ENVIRONMENT DNNL_MAX_CPU_ISA=AVX2)

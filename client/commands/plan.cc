@@ -10,6 +10,7 @@
 #include "client/artifact_source.h"
 #include "client/commands/command.h"
 #include "client/connection.h"
+#include "client/earlier_jobs.h"
 #include "client/engine_speed.h"
 #include "client/exit_code.h"
 #include "client/forecast.h"
@@ -33,6 +34,23 @@ struct PlanFlags {
   std::string server;
   bool json = false;
 };
+
+// Who would run the search: --server, or this machine on a data directory.
+ConnectionFlags Coordinator(const PlanFlags& flags) {
+  ConnectionFlags connection;
+  connection.server = flags.server;
+  if (flags.server.empty()) {
+    connection.data_dir =
+        flags.local.data_dir.empty() ? DefaultDataDir() : flags.local.data_dir;
+  }
+  return connection;
+}
+
+// False where nothing has run yet: to open it would make it.
+bool HasJobs(const ConnectionFlags& here) {
+  std::error_code error;
+  return std::filesystem::exists(here.data_dir + "/journal.sqlite", error);
+}
 
 // Sequences to time the engine on: the job's own text.
 absl::StatusOr<std::vector<std::vector<int32_t>>> SomeSequences(
@@ -122,12 +140,9 @@ absl::Status ForecastHere(const PlanFlags& flags, const JobPlan& plan,
   line.Clear();
   if (!speed.ok()) return speed.status();
 
-  ConnectionFlags connection;
-  connection.data_dir =
-      flags.local.data_dir.empty() ? DefaultDataDir() : flags.local.data_dir;
+  const ConnectionFlags connection = Coordinator(flags);
   PresentLevels present;
-  std::error_code error;
-  if (std::filesystem::exists(connection.data_dir + "/journal.sqlite", error)) {
+  if (HasJobs(connection)) {
     auto earlier = AskCoordinator(connection, plan.spec, speed->numeric_class);
     if (earlier.ok()) {
       present = std::move(earlier->present);
@@ -145,15 +160,27 @@ absl::Status ForecastHere(const PlanFlags& flags, const JobPlan& plan,
 
 absl::Status ForecastThere(const PlanFlags& flags, const JobPlan& plan,
                            Forecast& forecast) {
-  ConnectionFlags connection;
-  connection.server = flags.server;
-  auto earlier = AskCoordinator(connection, plan.spec, "");
+  auto earlier = AskCoordinator(Coordinator(flags), plan.spec, "");
   if (!earlier.ok()) return earlier.status();
   auto work = ForecastWork(plan, earlier->present);
   if (!work.ok()) return work.status();
   forecast = *std::move(work);
   AddTimes(plan, earlier->rates, forecast);
   return absl::OkStatus();
+}
+
+// What the coordinator that would run the search has of --from.
+absl::Status KnowEarlier(const PlanFlags& flags, JobPlan& plan) {
+  if (plan.from.empty()) return absl::OkStatus();
+  const ConnectionFlags connection = Coordinator(flags);
+  if (flags.server.empty() && !HasJobs(connection)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot start from ", plan.from.front(), ": ", connection.data_dir,
+        " has no jobs; give --data or --server"));
+  }
+  auto connected = Connect(connection);
+  if (!connected.ok()) return connected.status();
+  return RehearseStart(*connected->client, plan);
 }
 
 // What the menu reaches is told in any case; the rest needs a job that could
@@ -182,10 +209,7 @@ absl::Status RunPlan(const PlanFlags& flags) {
     auto plan = PlanSearch(flags.job);
     if (!plan.ok()) return plan.status();
     std::vector<std::string> warnings = plan->warnings;
-    if (!plan->from.empty()) {
-      warnings.push_back(
-          "what --from knows beforehand is not taken off: expect less");
-    }
+    if (absl::Status s = KnowEarlier(flags, *plan); !s.ok()) return s;
     Forecast forecast;
     status = flags.server.empty()
                  ? ForecastHere(flags, *plan, **model, warnings, forecast)

@@ -91,15 +91,15 @@ inline nlohmann::json TinyTokenizer() {
             {"merges", nlohmann::json::array()}}}};
 }
 
-// Two blocks, hidden size 64, 256 tokens (bytes), tied head or one of its own.
+// Two blocks, 256 tokens (bytes), tied head or one of its own.
 inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1,
-                          bool tied = true) {
+                          bool tied = true, int64_t hidden = 64) {
   std::filesystem::create_directories(dir);
   const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
                                  {"model_type", "llama"},
-                                 {"hidden_size", 64},
+                                 {"hidden_size", hidden},
                                  {"num_hidden_layers", 2},
-                                 {"intermediate_size", 128},
+                                 {"intermediate_size", 2 * hidden},
                                  {"num_attention_heads", 4},
                                  {"num_key_value_heads", 2},
                                  {"head_dim", 16},
@@ -135,21 +135,21 @@ inline void MakeTinyModel(const std::string& dir, uint64_t seed = 1,
                          return quant::EncodeFloats(name, "F32", values);
                        }});
   };
-  add("model.embed_tokens.weight", {256, 64});
-  add("model.norm.weight", {64});
+  add("model.embed_tokens.weight", {256, hidden});
+  add("model.norm.weight", {hidden});
   for (int block = 0; block < 2; ++block) {
     const std::string base = "model.layers." + std::to_string(block) + ".";
-    add(base + "input_layernorm.weight", {64});
-    add(base + "post_attention_layernorm.weight", {64});
-    add(base + "self_attn.q_proj.weight", {64, 64});
-    add(base + "self_attn.k_proj.weight", {32, 64});
-    add(base + "self_attn.v_proj.weight", {32, 64});
-    add(base + "self_attn.o_proj.weight", {64, 64});
-    add(base + "mlp.gate_proj.weight", {128, 64});
-    add(base + "mlp.up_proj.weight", {128, 64});
-    add(base + "mlp.down_proj.weight", {64, 128});
+    add(base + "input_layernorm.weight", {hidden});
+    add(base + "post_attention_layernorm.weight", {hidden});
+    add(base + "self_attn.q_proj.weight", {64, hidden});
+    add(base + "self_attn.k_proj.weight", {32, hidden});
+    add(base + "self_attn.v_proj.weight", {32, hidden});
+    add(base + "self_attn.o_proj.weight", {hidden, 64});
+    add(base + "mlp.gate_proj.weight", {2 * hidden, hidden});
+    add(base + "mlp.up_proj.weight", {2 * hidden, hidden});
+    add(base + "mlp.down_proj.weight", {hidden, 2 * hidden});
   }
-  if (!tied) add("lm_head.weight", {256, 64});
+  if (!tied) add("lm_head.weight", {256, hidden});
   const auto written = quant::WriteSafetensors(dir, std::move(tensors), {});
   ASSERT_TRUE(written.ok()) << written.status();
 }

@@ -79,6 +79,21 @@ class Pareto : public ::testing::Test {
                                  nullptr, false);
   }
 
+  // The plan of the same search, on the data directory "data".
+  RunResult PlanRaw(const std::vector<std::string>& more) {
+    std::vector<std::string> args = Command("data", "out", more);
+    args[0] = "plan";
+    args.erase(std::find(args.begin(), args.end(), "--force"));
+    const auto out = std::find(args.begin(), args.end(), "--out");
+    args.erase(out, out + 2);
+    return RunEvoPress(args);
+  }
+  nlohmann::json Plan(const std::vector<std::string>& more) {
+    const RunResult r = PlanRaw(more);
+    EXPECT_EQ(r.exit_code, 0) << r.err << r.out;
+    return nlohmann::json::parse(r.out, nullptr, false);
+  }
+
   TempDir tmp_;
 };
 
@@ -215,19 +230,8 @@ TEST_F(Pareto, ALaterJobStartsFromWhatAnEarlierOneMeasured) {
 }
 
 TEST_F(Pareto, ThePlanKnowsListsOfBudgets) {
-  const auto plan = [&](const std::string& budgets) {
-    std::vector<std::string> args =
-        Command("data", "out", {"--target-bits", budgets});
-    args[0] = "plan";
-    args.erase(std::find(args.begin(), args.end(), "--force"));
-    const auto out = std::find(args.begin(), args.end(), "--out");
-    args.erase(out, out + 2);
-    const RunResult r = RunEvoPress(args);
-    EXPECT_EQ(r.exit_code, 0) << r.err;
-    return nlohmann::json::parse(r.out, nullptr, false);
-  };
-  const auto one = plan("3");
-  const auto three = plan("2.25,2.5,3");
+  const auto one = Plan({"--target-bits", "3"});
+  const auto three = Plan({"--target-bits", "2.25,2.5,3"});
   ASSERT_EQ(three["budgets"].size(), 3u) << three;
   EXPECT_EQ(three["budgets"][1]["limit"], kWeights * 9 / 4);
   const int64_t most = three["tokens"]["search_most"];
@@ -237,6 +241,32 @@ TEST_F(Pareto, ThePlanKnowsListsOfBudgets) {
   // Three winners instead of one, and uniform at two widths, not one.
   EXPECT_EQ(three["tokens"]["report"].get<int64_t>(),
             one["tokens"]["report"].get<int64_t>() / 3 * 6);
+}
+
+TEST_F(Pareto, ThePlanTakesOffWhatEarlierJobsKnow) {
+  RunResult r = PlanRaw({"--target-bits", "2.5", "--from", "jobs/none"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.out, HasSubstr("cannot start from jobs/none"));
+  EXPECT_FALSE(std::filesystem::exists(tmp_ / "data")) << "nothing is spent";
+  const std::string job =
+      Search("data", "first", {"--target-bits", "3"})["job"];
+  const auto alone = Plan({"--target-bits", "2.5"});
+  const std::vector<std::string> flags = {"--target-bits", "2.5", "--from",
+                                          job};
+  const auto heir = Plan(flags);
+  for (const char* const bound : {"search_least", "search", "search_most"}) {
+    EXPECT_LT(heir["tokens"][bound].get<int64_t>(),
+              alone["tokens"][bound].get<int64_t>())
+        << bound;
+  }
+  const auto run = Search("data", "heir", flags);
+  EXPECT_LE(run["search_tokens"].get<int64_t>(),
+            heir["tokens"]["search_most"].get<int64_t>());
+  EXPECT_GE(run["search_tokens"].get<int64_t>(),
+            heir["tokens"]["search_least"].get<int64_t>());
+  r = PlanRaw({"--target-bits", "2.5", "--from", job, "--tie", "*mlp*"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.out, HasSubstr("other units or menus"));
 }
 
 TEST_F(Pareto, StartsFromNothingThatDoesNotFit) {

@@ -32,7 +32,8 @@ class Search : public ::testing::Test {
     const std::set<std::string> evolving = {"evopress", "policy-gradient",
                                             "subnet-ga"};
     std::set<std::string> measuring = evolving;
-    measuring.insert({"random", "greedy", "weighted-dp", "brute-force"});
+    measuring.insert(
+        {"guided", "random", "greedy", "weighted-dp", "brute-force"});
     add(evolving, "--generations", "3");
     add(evolving, "--offspring", "4");
     add({"random"}, "--offspring", "4");
@@ -519,11 +520,11 @@ TEST_F(Search, EvalTakesUniformLevelsOfTheOuterUnitsToo) {
        "--statistics-tokens", "512", "--data", tmp_ / "data"});
   EXPECT_NE(r.exit_code, 0);
   EXPECT_THAT(r.err, ::testing::HasSubstr("--units embed,head"));
-  const RunResult owl = RunEvoPress(
-      {"plan", tmp_ / "model", "--text", tmp_ / "text.txt", "--strategy", "owl",
-       "--units", "head", "--menu", "sparsegpt:50:steps8x64",
-       "--target-sparsity", "0.5", "--sequence-length", "32", "--tokens",
-       "32,64", "--statistics-tokens", "512"});
+  const RunResult owl =
+      RunEvoPress({"plan", tmp_ / "model", "--text", tmp_ / "text.txt",
+                   "--strategy", "owl", "--units", "head", "--menu",
+                   "sparsegpt:50:steps8x64", "--target-sparsity", "0.5",
+                   "--sequence-length", "32", "--statistics-tokens", "512"});
   EXPECT_NE(owl.exit_code, 0);
   EXPECT_THAT(owl.err, ::testing::HasSubstr("leave out --units"));
 }

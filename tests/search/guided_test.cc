@@ -168,6 +168,27 @@ TEST(Guided, IsNotMisledByUnitsThatAreMeasuredBadly) {
   EXPECT_LT(guided - optimum, (linear - optimum) / 2);
 }
 
+// Perplexity has a floor that no level explains, another one on every sample.
+TEST(Guided, LearnsFromPerplexityToo) {
+  double guided = 0, plain = 0, optimum = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const Rugged rugged = MakeRugged(10, seed);
+    const Measure divergence = rugged.Samples(0.2);
+    const Measure measure = [&](const Assignment& assignment, int32_t sample) {
+      const double floor = 250 + 10 * (sample % 7);
+      return SampleSums{0, 0, floor + divergence(assignment, sample).kl, 100};
+    };
+    GuidedOptions options;
+    options.fitness = Metric::kNll;
+    guided +=
+        rugged.Damage(Search(rugged.toy.input, options, measure)->done.winner);
+    plain += rugged.Damage(
+        *SolveKnapsack(rugged.toy.input.space, rugged.toy.input.layer_errors));
+    optimum += rugged.Damage(rugged.Optimum());
+  }
+  EXPECT_LT(guided - optimum, (plain - optimum) / 4);
+}
+
 // Believes whatever comes to its mind.
 class Fantasist : public Surrogate, public Belief {
  public:

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <variant>
 
 #include "search/digest.h"
 #include "search/group_shares.h"
@@ -71,6 +72,103 @@ std::vector<Case> Cases() {
 Toy Fractional(uint64_t seed = 1) {
   return MakeToy({64, 64, 32, 32, 32, 32, 32, 32}, {2, 3, 4}, 320 * 5 / 2,
                  seed);
+}
+
+// Of strategies that need scores of the model, and so spaces of their own: the
+// same promise. `scores` random numbers a unit from 0 to 1.
+std::vector<std::vector<double>> RandomScores(const SearchSpace& space,
+                                              size_t scores, uint64_t seed) {
+  Rng rng(seed, 79);
+  std::vector<std::vector<double>> all(space.units.size());
+  for (std::vector<double>& one : all) {
+    for (size_t i = 0; i < scores; ++i) one.push_back(rng.Uniform());
+  }
+  return all;
+}
+
+// Eight layers of 64 or 32 weights, half of which stay.
+StrategyInput SparseInput(uint64_t seed) {
+  StrategyInput input;
+  SearchSpace& space = input.space;
+  space.cost_kinds = {"nonzeros"};
+  space.constant_costs = {0};
+  for (int u = 0; u < 8; ++u) {
+    Unit unit;
+    unit.name = "unit." + std::to_string(u);
+    unit.layers = {unit.name};
+    unit.weights = u < 4 ? 64 : 32;
+    for (int64_t kept = 0; kept <= unit.weights; kept += 8) {
+      unit.menu.push_back(
+          {"wanda:z" + std::to_string(unit.weights - kept), {kept}});
+    }
+    space.units.push_back(std::move(unit));
+  }
+  space.budgets = {{0, (4 * 64 + 4 * 32) / 2}};
+  input.seed = seed;
+  input.scores = RandomScores(space, 1, seed);
+  return input;
+}
+
+// Modules of four blocks, or whole blocks, of which `kept` may stay.
+StrategyInput DropInput(uint64_t seed, bool blocks) {
+  StrategyInput input = MakeDropToy(4, blocks ? 3 : 6, seed).input;
+  SearchSpace& space = input.space;
+  if (blocks) {
+    // The second module of a block joins the first.
+    const size_t first = space.units.size() - 8;
+    for (size_t u = 0; u < first; ++u) {
+      int& module = space.units[u].module;
+      module = static_cast<int>(first) + (module - static_cast<int>(first)) / 2;
+    }
+    for (size_t b = 0; b < 4; ++b) {
+      Unit& block = space.units[first + b];
+      const Unit attention = space.units[first + 2 * b];
+      const Unit mlp = space.units[first + 2 * b + 1];
+      block = attention;
+      block.name = "layers." + std::to_string(b);
+      block.layers = {attention.name, mlp.name};
+      block.group.clear();
+    }
+    space.units.resize(first + 4);
+    input.layer_errors.clear();
+  }
+  input.scores = RandomScores(space, blocks ? 4 : 1, seed);
+  return input;
+}
+
+TEST(ScoredStrategies, DoSomethingElseOnlyInAnotherVersion) {
+  struct Scored {
+    StrategyOptions options;
+    StrategyInput (*input)(uint64_t seed);
+    int version;
+    std::string fingerprint;
+  };
+  const auto modules = [](uint64_t seed) { return DropInput(seed, false); };
+  const auto blocks = [](uint64_t seed) { return DropInput(seed, true); };
+  const std::vector<Scored> all = {
+      {OwlOptions{}, SparseInput, 1, "812aac4e50ac9adb"},
+      {DropScoreOptions{ModelScore::kCosine}, modules, 1, "47ba60eb27fda7b6"},
+      {DropScoreOptions{ModelScore::kWindows}, blocks, 1, "e86761e1866e0002"}};
+  std::set<std::string> names;
+  for (const Scored& scored : all) {
+    const std::string name = StrategyName(scored.options);
+    SCOPED_TRACE(name);
+    names.insert(name);
+    std::string done;
+    for (uint64_t seed = 0; seed < 8; ++seed) {
+      const auto result =
+          Search(scored.input(seed), scored.options,
+                 [](const Assignment&, int32_t) { return SampleSums(); });
+      ASSERT_TRUE(result.ok()) << result.status();
+      done += result->history_hash + Hash(result->done.winner);
+    }
+    EXPECT_EQ(Sha256Hex(done).substr(0, 16), scored.fingerprint)
+        << "raise the version of " << name
+        << " in strategy_options.cc, then expect both here";
+    EXPECT_EQ(StrategyVersion(scored.options), scored.version);
+  }
+  EXPECT_EQ(Cases().size() + names.size(),
+            std::variant_size_v<StrategyOptions>);
 }
 
 class EveryStrategy : public testing::TestWithParam<Case> {

@@ -322,18 +322,28 @@ std::vector<search::StrategyOptions> OneOfEachStrategy() {
           guided,
           search::BruteForceOptions{1},
           policy_gradient,
-          subnet_ga};
+          subnet_ga,
+          search::OwlOptions{},
+          search::DropScoreOptions{}};
+}
+
+// A job that the strategy accepts.
+v1::JobSpec SpecFor(const search::StrategyOptions& strategy, uint64_t seed) {
+  v1::JobSpec spec =
+      std::holds_alternative<search::OwlOptions>(strategy) ? SparseSpec(seed)
+      : std::holds_alternative<search::DropScoreOptions>(strategy)
+          ? DropSpec(seed)
+          : SmallSpec(seed);
+  *spec.mutable_strategy() = proto::ToProto(strategy);
+  return spec;
 }
 
 TEST(Coordinator, EveryStrategyEndsAlikeWhateverTheFleet) {
   const auto strategies = OneOfEachStrategy();
-  // All but owl and drop-score, which ask nothing of a fleet's measurements.
-  ASSERT_EQ(strategies.size(),
-            std::variant_size_v<search::StrategyOptions> - 2);
+  ASSERT_EQ(strategies.size(), std::variant_size_v<search::StrategyOptions>);
   for (const search::StrategyOptions& strategy : strategies) {
     SCOPED_TRACE(search::StrategyName(strategy));
-    v1::JobSpec spec = SmallSpec(17);
-    *spec.mutable_strategy() = proto::ToProto(strategy);
+    const v1::JobSpec spec = SpecFor(strategy, 17);
     const v1::Job alone = UndisturbedRun(spec);
     for (int workers : {2, 7}) {
       SCOPED_TRACE(workers);

@@ -12,6 +12,8 @@
 #include "evopress/v1/tasks.pb.h"
 #include "proto/conversions.h"
 #include "search/sha256.h"
+#include "search/space.h"
+#include "server/model_scores.h"
 
 namespace evopress::server {
 
@@ -86,6 +88,59 @@ inline v1::JobSpec SmallSpec(uint64_t seed = 1, int generations = 4) {
   return spec;
 }
 
+// SmallSpec() with levels that prune and a budget of what stays.
+inline v1::JobSpec SparseSpec(uint64_t seed = 1) {
+  v1::JobSpec spec = SmallSpec(seed);
+  spec.mutable_space()->mutable_cost_kinds(0)->set_name("nonzeros");
+  for (auto& unit : *spec.mutable_space()->mutable_units()) {
+    for (int l = 0; l < unit.menu_size(); ++l) {
+      v1::LevelChoice& level = *unit.mutable_menu(l);
+      const int kept = 20 * (l + 1);  // of 100 weights
+      level.set_name(absl::StrCat("wanda:z", 100 - kept));
+      level.set_costs(0, kept);
+      level.set_costs(1, 100 + 16 * kept);
+    }
+  }
+  spec.mutable_space()->mutable_budgets(0)->set_limit(kUnits * 50);
+  return spec;
+}
+
+// Attention and MLP of three blocks, of which three may stay; no other levels.
+inline v1::JobSpec DropSpec(uint64_t seed = 1) {
+  v1::JobSpec spec = SmallSpec(seed);
+  v1::SearchSpace& space = *spec.mutable_space();
+  space.clear_cost_kinds();
+  space.add_cost_kinds()->set_name("modules");
+  space.clear_units();
+  for (const bool module : {false, true}) {
+    for (int b = 0; b < kUnits / 2; ++b) {
+      for (const char* const kind : {"self_attn", "mlp"}) {
+        const std::string name = absl::StrCat("model.layers.", b, ".", kind);
+        v1::Unit& unit = *space.add_units();
+        unit.set_name(module ? name
+                             : absl::StrCat(name, kind[0] == 'm' ? ".down_proj"
+                                                                 : ".o_proj"));
+        unit.add_layers(unit.name());
+        if (!module) {
+          unit.set_weights(100);
+          unit.set_module(name);
+        }
+        for (int kept = module ? 0 : 1; kept < 2; ++kept) {
+          v1::LevelChoice& level = *unit.add_menu();
+          level.set_name(kept ? search::kKeep : search::kDrop);
+          level.add_costs(module ? kept : 0);
+        }
+      }
+    }
+  }
+  space.mutable_budgets(0)->set_limit(kUnits / 2);
+  std::vector<uint16_t> whole(kUnits, 0);
+  whole.resize(2 * kUnits, 1);
+  spec.mutable_report(0)->mutable_assignment()->set_levels(
+      proto::PackLevels({whole}));
+  return spec;
+}
+
 // What the fake model says: a number from the blobs' hashes.
 inline v1::SampleSums FakeSums(const std::string& what) {
   const std::string digest = search::Sha256Hex(what);
@@ -97,11 +152,39 @@ inline v1::SampleSums FakeSums(const std::string& what) {
   return sums;
 }
 
+// A profile of blocks 0 to 35, each of an attention and an MLP: numbers from
+// the modules' names.
+inline v1::ModelProfile FakeProfile() {
+  v1::ModelProfile profile;
+  const int blocks = kUnits * 7 - 6;
+  for (int b = 0; b < blocks; ++b) {
+    const std::string name = absl::StrCat("model.layers.", b);
+    v1::ModelProfile::Block& block = *profile.add_blocks();
+    block.set_outlier_share(FakeSums(name).kl() / 50);
+    for (const char* const kind : {".self_attn", ".mlp"}) {
+      v1::ModelProfile::Module& module = *block.add_modules();
+      module.set_name(name + kind);
+      module.mutable_flow()->set_cosine(1 - FakeSums(module.name()).kl() / 5);
+      module.mutable_flow()->set_magnitude(FakeSums(module.name()).topk_kl());
+      block.add_layers(absl::StrCat(module.name(),
+                                    kind[1] == 'm' ? ".down_proj" : ".o_proj"));
+    }
+    for (int n = 0; n < blocks - b; ++n) {
+      block.add_windows()->set_angle(FakeSums(absl::StrCat(name, n)).kl() / 5);
+    }
+  }
+  return profile;
+}
+
 // What a fake worker answers to a task. `upload` stores an artifact.
 inline v1::TaskResult FakeResult(
     const v1::Task& task,
     const std::function<void(const std::string& bytes)>& upload) {
   v1::TaskResult result;
+  if (task.has_build() && task.build().step() == kProfileStep) {
+    *result.mutable_build()->mutable_profile() = FakeProfile();
+    return result;
+  }
   if (task.has_build()) {
     *result.mutable_build()->mutable_units() = task.build().units();
     for (auto& unit :

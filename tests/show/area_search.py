@@ -132,8 +132,8 @@ def untouched(data):
     """On a third, untouched set the winner is worse than the best anchor in at
     most 5 % of 40 (budget, seed) pairs; at 2.75 and 3 bits an anchor is
     returned in at most 1/3. Short sequences, to make 40 searches."""
-    short = ["--sequence-length", 256, "--decision-tokens", 2048, "--group", "none",
-             "--target-bpw", FORTY]
+    short = ["--sequence-length", 256, "--group", "none", "--target-bpw", FORTY]
+    guided = ["--strategy", "guided", "--tokens", "256,512,2048", "--decision-tokens", 2048]
     anchors = {}
     for name in ("dp", "weighted-dp"):
         for seed in (1,) if name == "dp" else range(1, 5):
@@ -143,7 +143,7 @@ def untouched(data):
                 anchors[name, target, seed] = value
     worse, returned, pairs = [], [], 0
     for seed in range(1, 5):
-        job = search(data, *short, "--tokens", "256,512,2048", "--strategy", "guided", seed=seed)
+        job = search(data, *short, *guided, seed=seed)
         for target, value, anchor in winners(job):
             best = min(anchors["dp", target, 1], anchors["weighted-dp", target, seed])
             pairs += 1

@@ -72,9 +72,10 @@ def main():
     if OUTCOMES.exists():
         rows = ["## The promises", "| | measured | asked |", "| --- | --- | --- |"]
         for promise in json.loads(OUTCOMES.read_text()).values():
-            for outcome in promise["outcomes"]:
+            for i, outcome in enumerate(promise["outcomes"]):
+                title = promise["title"] if i == 0 else ""
                 word = "ok" if outcome["holds"] else "**falls short**"
-                rows.append(f"| {promise['title']} | {word}: {outcome['measured']} | "
+                rows.append(f"| {title} | {word}: {outcome['measured']} | "
                             f"{outcome['asked']} |")
         page.append(rows[0] + "\n\n" + "\n".join(rows[1:]))
     PAGE.write_text("\n\n".join(page) + "\n")
