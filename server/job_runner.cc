@@ -562,9 +562,9 @@ std::vector<std::string> JobRunner::KeysOf(const v1::EvaluateTask& task) const {
 
 bool JobRunner::AllKnown(const v1::EvaluateTask& task) const {
   const std::vector<std::string> keys = KeysOf(task);
-  return std::all_of(
-      keys.begin(), keys.end(),
-      [this](const std::string& key) { return values_.count(key) != 0; });
+  return std::all_of(keys.begin(), keys.end(), [this](const std::string& key) {
+    return values_.count(key) != 0;
+  });
 }
 
 search::RoundResults JobRunner::ResultsOf(
