@@ -60,7 +60,7 @@ def search(data, *flags, seed=None, calibration=None):
     out = data.work / "out" / name
     job = evopress("search", data.model, *calibration, *held_out(data), "--seed", seed,
                    "--data", data.work / "store", "--out", out, "--force", *flags)
-    job["winner"] = json.loads((out / "recipe.json").read_text())["assignment_hash"]
+    job["winner"] = json.loads((out / "recipe.json").read_text()).get("assignment_hash")
     return job
 
 
