@@ -172,8 +172,8 @@ absl::StatusOr<Forecast> ForecastWork(const JobPlan& plan,
     forecast.least_tokens = std::min(forecast.least_tokens, limit);
   }
   forecast.search_tokens =
-      std::llround(std::sqrt(static_cast<double>(forecast.least_tokens)) *
-                   std::sqrt(static_cast<double>(forecast.most_tokens)));
+      std::llround(std::pow(static_cast<double>(forecast.least_tokens), 0.25) *
+                   std::pow(static_cast<double>(forecast.most_tokens), 0.75));
   for (const TaskWork& task : ReportWork(plan.spec)) {
     forecast.report_tokens += task.tokens;
   }

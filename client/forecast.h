@@ -43,8 +43,8 @@ struct Forecast {
   int64_t statistics_tokens = 0;  // run once to build levels
   bool profiles = false;          // and once for what the strategy goes by
   // Measured by the search. Strategies that end when nothing better is found
-  // have a range; what is expected is then its geometric mean, so that neither
-  // end is farther away than the other.
+  // have a range; what is expected is then nearer to its end in ratio, by three
+  // to one: most searches go on until there (docs/search.md), few end early.
   int64_t least_tokens = 0;
   int64_t search_tokens = 0;
   int64_t most_tokens = 0;
