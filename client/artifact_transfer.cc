@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "proto/retry_info.h"
 #include "quant/mapped_file.h"
 #include "worker/rpc_retry.h"
 
@@ -14,8 +15,9 @@ namespace {
 
 constexpr size_t kChunkBytes = 512 << 10;
 constexpr int kAttempts = 4;
+constexpr absl::Duration kLongestRetryDelay = absl::Seconds(10);
 
-absl::Status UploadOnce(ServiceClient& client, const LocalArtifact& artifact,
+grpc::Status UploadOnce(ServiceClient& client, const LocalArtifact& artifact,
                         absl::Span<const uint8_t> bytes,
                         const std::atomic<bool>& stop,
                         const std::function<void(int64_t)>& sent) {
@@ -30,7 +32,7 @@ absl::Status UploadOnce(ServiceClient& client, const LocalArtifact& artifact,
     if (stop) {
       context.TryCancel();
       writer->Finish();
-      return absl::CancelledError("interrupted");
+      return {grpc::StatusCode::CANCELLED, "interrupted"};
     }
     const size_t length = std::min(kChunkBytes, bytes.size() - at);
     request.set_data(reinterpret_cast<const char*>(bytes.data()) + at, length);
@@ -38,7 +40,7 @@ absl::Status UploadOnce(ServiceClient& client, const LocalArtifact& artifact,
     if (open) sent(static_cast<int64_t>(at + length));
   }
   if (open) writer->WritesDone();
-  return worker::FromGrpc(writer->Finish());
+  return writer->Finish();
 }
 
 absl::Status Upload(ServiceClient& client, const LocalArtifact& artifact,
@@ -59,13 +61,19 @@ absl::Status Upload(ServiceClient& client, const LocalArtifact& artifact,
         artifact.path, " now has ", bytes.size(), " bytes, had ",
         artifact.size_bytes, " when it was hashed; run the command again"));
   }
-  absl::Status status;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (attempt > 0) absl::SleepFor(absl::Seconds(1 << attempt));
+  grpc::Status status;
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     status = UploadOnce(client, artifact, bytes, stop, sent);
-    if (!absl::IsUnavailable(status)) return status;
+    const auto delay = proto::RetryDelay(status);
+    if (delay.has_value() && *delay <= kLongestRetryDelay) {
+      absl::SleepFor(*delay);
+    } else if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+      absl::SleepFor(absl::Seconds(1 << attempt));
+    } else {
+      break;
+    }
   }
-  return status;
+  return worker::FromGrpc(status);
 }
 
 }  // namespace

@@ -1,29 +1,32 @@
 #include "client/connection.h"
 
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "worker/channel_flags.h"
 
 namespace evopress::client {
 
 void AddConnectionFlags(CLI::App& app, ConnectionFlags& flags) {
-  app.add_option("--server", flags.server,
-                 "Address of the coordinator, host:port or unix:PATH")
-      ->envname("EVOPRESS_SERVER")
-      ->capture_default_str();
+  worker::AddChannelFlags(app, flags.server);
   app.add_option("--data", flags.data_dir,
                  "Instead of a server: the data folder of `evopress search`");
 }
 
 absl::StatusOr<Connection> Connect(const ConnectionFlags& flags) {
   Connection connection;
+  std::function<absl::Status()> why_unavailable;
   if (flags.data_dir.empty()) {
     auto channel = OpenChannel(flags.server);
     if (!channel.ok()) return channel.status();
     connection.channel = *std::move(channel);
+    why_unavailable = [to = flags.server] {
+      return worker::CheckCoordinatorTls(to);
+    };
   } else {
     std::error_code error;
     if (!std::filesystem::is_directory(flags.data_dir, error)) {
@@ -39,7 +42,8 @@ absl::StatusOr<Connection> Connect(const ConnectionFlags& flags) {
     connection.channel = connection.service->channel();
     connection.data_dir = flags.data_dir;
   }
-  connection.client = std::make_unique<ServiceClient>(connection.channel);
+  connection.client = std::make_unique<ServiceClient>(
+      connection.channel, std::move(why_unavailable));
   return connection;
 }
 

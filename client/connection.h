@@ -14,7 +14,7 @@
 namespace evopress::client {
 
 struct ConnectionFlags {
-  std::string server = "127.0.0.1:50071";
+  worker::CoordinatorAddress server{"127.0.0.1:50071"};
   std::string data_dir;  // not empty: this instead of the server
 };
 

@@ -254,12 +254,6 @@ void AddExportFlags(CLI::App& app, ExportOptions& options) {
   app.add_flag("--force", options.force, "Replace an earlier result in --out");
 }
 
-void AddServerFlag(CLI::App& app, std::string& server) {
-  app.add_option("--server", server,
-                 "Address of the coordinator, host:port or unix:PATH")
-      ->envname("EVOPRESS_SERVER");
-}
-
 void AddJsonFlag(CLI::App& app, bool& json) {
   app.add_flag("--json", json, "Print the result as JSON on standard output");
 }

@@ -83,7 +83,6 @@ void AddJobFlags(CLI::App& app, JobFlags& flags);
 void AddLocalFlags(CLI::App& app, LocalFlags& flags);
 // How a finished job is written; --out is the command's own.
 void AddExportFlags(CLI::App& app, ExportOptions& options);
-void AddServerFlag(CLI::App& app, std::string& server);
 void AddJsonFlag(CLI::App& app, bool& json);
 
 // The strategy that the flags ask for. InvalidArgument names flag, value and

@@ -5,10 +5,10 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/retry_info.h"
 #include "worker/rpc_retry.h"
 
 namespace evopress::client {
@@ -17,57 +17,62 @@ namespace {
 using worker::FromGrpc;
 
 constexpr auto kCallDeadline = std::chrono::seconds(60);
+constexpr absl::Duration kLongestRetryDelay = absl::Seconds(10);
 constexpr int kAttempts = 6;  // waits of 0.25, 0.5, 1, 2 and 4 s in between
 constexpr int kMaxMessageBytes = 256 << 20;
 constexpr int kPageSize = 100;
 
-// Calls `method` of `stub` with a deadline, again while it is unavailable.
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
+    const worker::CoordinatorAddress& to) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
+  return worker::OpenCoordinatorChannel(to, arguments);
+}
+
+ServiceClient::ServiceClient(std::shared_ptr<grpc::Channel> channel,
+                             std::function<absl::Status()> why_unavailable)
+    : why_unavailable_(std::move(why_unavailable)),
+      jobs_(v1::Jobs::NewStub(channel)),
+      artifacts_(v1::Artifacts::NewStub(channel)),
+      workers_(v1::Workers::NewStub(channel)) {}
+
 template <typename Response, typename Stub, typename Request>
-absl::StatusOr<Response> Call(Stub& stub,
-                              grpc::Status (Stub::*method)(grpc::ClientContext*,
-                                                           const Request&,
-                                                           Response*),
-                              const Request& request) {
+absl::StatusOr<Response> ServiceClient::Call(
+    Stub& stub,
+    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                 Response*),
+    const Request& request) {
   absl::Status last;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (attempt > 0) {
-      absl::SleepFor(absl::Milliseconds(125) * (1 << attempt));
-    }
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kCallDeadline);
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (status.ok()) return response;
     last = FromGrpc(status);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return last;
+    const auto delay = proto::RetryDelay(status);
+    if (delay.has_value() && *delay <= kLongestRetryDelay) {
+      absl::SleepFor(*delay);
+      continue;
+    }
+    if (!absl::IsUnavailable(last)) return last;
+    if (attempt == 0 && why_unavailable_) {
+      if (absl::Status why = why_unavailable_(); !why.ok()) return why;
+    }
+    if (attempt + 1 < kAttempts) {
+      absl::SleepFor(absl::Milliseconds(250) * (1 << attempt));
+    }
   }
+  if (!absl::IsUnavailable(last)) return last;
   return absl::UnavailableError(absl::StrCat(
       "the coordinator does not answer: ", last.message(),
       "; check that evopressd runs and that --server (or EVOPRESS_SERVER) "
       "names its address"));
 }
-
-}  // namespace
-
-absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
-    const std::string& address) {
-  if (!absl::StartsWith(address, "unix:") &&
-      address.find(':') == std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "server address \"", address, "\" is neither host:port nor unix:PATH"));
-  }
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
-}
-
-ServiceClient::ServiceClient(std::shared_ptr<grpc::Channel> channel)
-    : jobs_(v1::Jobs::NewStub(channel)),
-      artifacts_(v1::Artifacts::NewStub(channel)),
-      workers_(v1::Workers::NewStub(channel)) {}
 
 absl::StatusOr<v1::Job> ServiceClient::CreateJob(
     const v1::JobSpec& spec, const std::string& request_id) {

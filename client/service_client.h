@@ -15,19 +15,23 @@
 #include "evopress/v1/jobs.grpc.pb.h"
 #include "evopress/v1/workers.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
+#include "worker/coordinator_channel.h"
 
 namespace evopress::client {
 
-// A channel to "host:port" or "unix:PATH". InvalidArgument if `address` is
-// neither. Does not connect yet.
+// worker::OpenCoordinatorChannel() for messages of a client's size.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
-    const std::string& address);
+    const worker::CoordinatorAddress& to);
 
 // Thread-safe. Unavailable is tried again for about ten seconds, then says
-// how to reach a coordinator.
+// how to reach a coordinator. A limit that asks to come back soon is waited
+// for.
 class ServiceClient {
  public:
-  explicit ServiceClient(std::shared_ptr<grpc::Channel> channel);
+  // `why_unavailable` may know a reason that no retry heals
+  // (worker::CheckCoordinatorTls).
+  explicit ServiceClient(std::shared_ptr<grpc::Channel> channel,
+                         std::function<absl::Status()> why_unavailable = {});
 
   absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec,
                                     const std::string& request_id);
@@ -59,6 +63,15 @@ class ServiceClient {
   v1::Artifacts::Stub& artifacts() { return *artifacts_; }
 
  private:
+  // Calls `method` of `stub` with a deadline, again while it is unavailable.
+  template <typename Response, typename Stub, typename Request>
+  absl::StatusOr<Response> Call(
+      Stub& stub,
+      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                   Response*),
+      const Request& request);
+
+  const std::function<absl::Status()> why_unavailable_;
   std::unique_ptr<v1::Jobs::Stub> jobs_;
   std::unique_ptr<v1::Artifacts::Stub> artifacts_;
   std::unique_ptr<v1::Workers::Stub> workers_;

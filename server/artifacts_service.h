@@ -3,14 +3,16 @@
 #define EVOPRESS_SERVER_ARTIFACTS_SERVICE_H_
 
 #include "evopress/v1/artifacts.grpc.pb.h"
+#include "server/access.h"
 #include "server/artifact_store.h"
 
 namespace evopress::server {
 
-// Thread-safe. `store` must outlive this.
+// Thread-safe. `store` and `access` must outlive this.
 class ArtifactsService final : public v1::Artifacts::Service {
  public:
-  explicit ArtifactsService(ArtifactStore& store) : store_(store) {}
+  ArtifactsService(ArtifactStore& store, Access& access)
+      : store_(store), access_(access) {}
 
   grpc::Status StatArtifacts(grpc::ServerContext* context,
                              const v1::StatArtifactsRequest* request,
@@ -25,6 +27,7 @@ class ArtifactsService final : public v1::Artifacts::Service {
 
  private:
   ArtifactStore& store_;
+  Access& access_;
 };
 
 }  // namespace evopress::server

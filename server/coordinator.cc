@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "server/access.h"
 #include "server/artifact_store.h"
 #include "server/artifacts_service.h"
 #include "server/jobs_service.h"
@@ -33,6 +34,9 @@ constexpr int kMaxThreads = 1024;  // long polls, watches, and all else
 constexpr int kMaxMessageBytes = 64 << 20;
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kMinPingIntervalMs = 10'000;
+// What does not speak, or has nothing to ask, does not stay.
+constexpr int kHandshakeMs = 20'000;
+constexpr int kMaxIdleMs = 300'000;
 
 // Holds the data directory for this process.
 class DirectoryLock {
@@ -90,6 +94,8 @@ class CoordinatorImpl : public Coordinator {
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Access> access_;
   std::unique_ptr<JobsService> jobs_;
   std::unique_ptr<WorkersService> workers_;
   std::unique_ptr<ArtifactsService> artifacts_service_;
@@ -133,9 +139,23 @@ absl::Status CoordinatorImpl::Open() {
 }
 
 absl::Status CoordinatorImpl::Serve() {
-  jobs_ = std::make_unique<JobsService>(*scheduler_);
-  workers_ = std::make_unique<WorkersService>(*scheduler_);
-  artifacts_service_ = std::make_unique<ArtifactsService>(*artifacts_);
+  auto listener = Listener::Open(
+      options_.tls, absl::StrCat(options_.data_dir, "/tls"), options_.listen);
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  AccessOptions access_options;
+  access_options.token_file =
+      options_.token_file.empty()
+          ? absl::StrCat(options_.data_dir, "/tokens.json")
+          : options_.token_file;
+  access_options.mutual_tls = !options_.tls.client_ca.empty();
+  auto access = Access::Open(access_options);
+  if (!access.ok()) return access.status();
+  access_ = *std::move(access);
+  jobs_ = std::make_unique<JobsService>(*scheduler_, *access_);
+  workers_ = std::make_unique<WorkersService>(*scheduler_, *access_);
+  artifacts_service_ =
+      std::make_unique<ArtifactsService>(*artifacts_, *access_);
   grpc::EnableDefaultHealthCheckService(true);
   static std::once_flag reflection;
   std::call_once(reflection, [] {
@@ -152,6 +172,9 @@ absl::Status CoordinatorImpl::Serve() {
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
       kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
   // Two servers on one port would each get half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.RegisterService(jobs_.get());
@@ -160,7 +183,8 @@ absl::Status CoordinatorImpl::Serve() {
   std::vector<int> ports(options_.listen.size(), 0);
   for (size_t i = 0; i < options_.listen.size(); ++i) {
     builder.AddListeningPort(options_.listen[i],
-                             grpc::InsecureServerCredentials(), &ports[i]);
+                             listener_->CredentialsFor(options_.listen[i]),
+                             &ports[i]);
   }
   server_ = builder.BuildAndStart();
   for (size_t i = 0; i < options_.listen.size(); ++i) {

@@ -10,18 +10,17 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-
-namespace grpc {
-class Channel;
-}
+#include "server/listener.h"
 
 namespace evopress::server {
 
 struct CoordinatorOptions {
-  std::string data_dir;  // journal.sqlite, artifacts/; made if missing
+  std::string data_dir;  // journal.sqlite, artifacts/, tls/; made if missing
   // "host:port" or "unix:PATH"; port 0 picks a free one. May be empty: then
   // only the in-process channel serves.
   std::vector<std::string> listen;
+  TlsOptions tls;          // of the addresses that other machines can reach
+  std::string token_file;  // server/access.h; empty: DATA/tokens.json
   absl::Duration heartbeat_interval = absl::Seconds(5);  // lease = 3 of them
   // How long a task that fails on the only worker waits for another one before
   // it fails the job.

@@ -3,16 +3,19 @@
 #define EVOPRESS_SERVER_JOBS_SERVICE_H_
 
 #include <atomic>
+#include <string>
 
 #include "evopress/v1/jobs.grpc.pb.h"
+#include "server/access.h"
 #include "server/scheduler.h"
 
 namespace evopress::server {
 
-// Thread-safe. `scheduler` must outlive this.
+// Thread-safe. `scheduler` and `access` must outlive this.
 class JobsService final : public v1::Jobs::Service {
  public:
-  explicit JobsService(Scheduler& scheduler) : scheduler_(scheduler) {}
+  JobsService(Scheduler& scheduler, Access& access)
+      : scheduler_(scheduler), access_(access) {}
 
   grpc::Status CreateJob(grpc::ServerContext* context,
                          const v1::CreateJobRequest* request,
@@ -43,7 +46,14 @@ class JobsService final : public v1::Jobs::Service {
                           v1::ListRoundsResponse* response) override;
 
  private:
+  // RESOURCE_EXHAUSTED if the caller has as many open jobs as its token allows.
+  // A request that is known already creates none.
+  grpc::Status CheckOpenJobs(const Caller& caller,
+                             const std::string& request_id);
+
   Scheduler& scheduler_;
+  Access& access_;
+  Mutex creating_;
   std::atomic<int> watches_ = 0;
 };
 

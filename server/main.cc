@@ -9,23 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/command.h"
 #include "server/coordinator.h"
 
 namespace {
 
-constexpr rlim_t kWantedFiles = 4096;
+constexpr rlim_t kWantedFiles = 16384;
 constexpr absl::Duration kShutdownDeadline = absl::Seconds(5);
-
-// Whether only this machine can reach the address.
-bool IsLoopback(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" ||
-         absl::StartsWith(host, "127.");
-}
 
 // gRPC may not recover from running out of files, so that is checked first.
 void CheckFileLimit() {
@@ -51,29 +42,54 @@ int main(int argc, char** argv) {
   app.footer(
       "Example:\n"
       "  evopressd --listen 127.0.0.1:50071 --data /var/lib/evopress\n"
-      "  evopress-worker --connect 127.0.0.1:50071");
+      "  evopress-worker --server 127.0.0.1:50071\n"
+      "Addresses that other machines can reach are served over TLS and need\n"
+      "tokens or client certificates: docs/security.md.");
   std::vector<std::string> listen = {"127.0.0.1:50071"};
   evopress::server::CoordinatorOptions options;
   std::string heartbeat = "5s";
   bool verbose = false;
-  bool insecure = false;
+  evopress::server::RunCommand run;
   app.add_option("--listen", listen,
                  "host:port or unix:PATH, may be repeated; port 0 picks one")
       ->capture_default_str();
   app.add_option("--data", options.data_dir,
-                 "directory of journal and artifacts, made if missing")
-      ->required();
+                 "directory of journal and artifacts, made if missing; needed");
   app.add_option("--heartbeat", heartbeat,
                  "interval of the workers' heartbeats; a lease lasts three")
       ->capture_default_str();
-  app.add_flag("--insecure", insecure,
-               "allow addresses that other machines can reach, unencrypted");
+  app.add_option("--tls-cert", options.tls.certificate,
+                 "certificate chain (PEM) instead of one made in DATA/tls");
+  app.add_option("--tls-key", options.tls.key, "its private key (PEM)");
+  app.add_option("--tls-client-ca", options.tls.client_ca,
+                 "authority (PEM) whose certificates clients must show: mutual "
+                 "TLS");
+  app.add_option("--tls-name", options.tls.names,
+                 "further host name or address for the certificate made; may "
+                 "be repeated");
+  app.add_option("--token-file", options.token_file,
+                 "tokens, if not in DATA/tokens.json (evopressd token)");
+  app.add_option("--max-artifact", options.max_artifact_bytes,
+                 "largest file that may be uploaded, e.g. 64GiB")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_flag("--insecure", options.tls.insecure,
+               "serve addresses that other machines can reach without TLS: "
+               "for networks that you trust");
   app.add_flag("--verbose", verbose, "log more");
+  evopress::server::AddTokenCommand(app, run);
+  evopress::server::AddCertificateCommand(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
+  }
+  if (run) return run();
+  if (options.data_dir.empty()) {
+    std::fprintf(stderr,
+                 "evopressd: --data is needed: a directory to keep "
+                 "journal and artifacts in\n");
+    return 2;
   }
   if (!absl::ParseDuration(heartbeat, &options.heartbeat_interval) ||
       options.heartbeat_interval < absl::Milliseconds(10) ||
@@ -82,15 +98,6 @@ int main(int argc, char** argv) {
                  "evopressd: --heartbeat \"%s\" is no duration between 10ms "
                  "and 1h\n",
                  heartbeat.c_str());
-    return 2;
-  }
-  for (const std::string& address : listen) {
-    if (IsLoopback(address) || insecure) continue;
-    std::fprintf(stderr,
-                 "evopressd: %s can be reached from other machines, and TLS is "
-                 "not available yet: use a loopback address with a tunnel, or "
-                 "give --insecure in a network that you trust\n",
-                 address.c_str());
     return 2;
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("evopressd"));

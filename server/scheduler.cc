@@ -320,6 +320,11 @@ absl::StatusOr<v1::Job> Scheduler::CreateJob(
   return Describe(entry);
 }
 
+bool Scheduler::KnowsRequest(const std::string& request_id) {
+  MutexLock lock(mutex_);
+  return by_request_.find(request_id) != by_request_.end();
+}
+
 absl::StatusOr<v1::Job> Scheduler::GetJob(const std::string& name) {
   MutexLock lock(mutex_);
   auto entry = FindJob(name);

@@ -47,6 +47,8 @@ class Scheduler {
 
   // Jobs. Names are "jobs/<id>"; NotFound for unknown ones.
   absl::StatusOr<v1::Job> CreateJob(const v1::CreateJobRequest& request);
+  // Whether a job was made for this request id.
+  bool KnowsRequest(const std::string& request_id);
   absl::StatusOr<v1::Job> GetJob(const std::string& name);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(
       const v1::ListJobsRequest& request);

@@ -3,14 +3,16 @@
 #define EVOPRESS_SERVER_WORKERS_SERVICE_H_
 
 #include "evopress/v1/workers.grpc.pb.h"
+#include "server/access.h"
 #include "server/scheduler.h"
 
 namespace evopress::server {
 
-// Thread-safe. `scheduler` must outlive this.
+// Thread-safe. `scheduler` and `access` must outlive this.
 class WorkersService final : public v1::Workers::Service {
  public:
-  explicit WorkersService(Scheduler& scheduler) : scheduler_(scheduler) {}
+  WorkersService(Scheduler& scheduler, Access& access)
+      : scheduler_(scheduler), access_(access) {}
 
   grpc::Status OpenSession(grpc::ServerContext* context,
                            const v1::OpenSessionRequest* request,
@@ -36,6 +38,7 @@ class WorkersService final : public v1::Workers::Service {
 
  private:
   Scheduler& scheduler_;
+  Access& access_;
 };
 
 }  // namespace evopress::server

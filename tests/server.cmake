@@ -2,6 +2,7 @@
 evopress_test(server/artifact_store_test evopress_server)
 evopress_test(server/coordinator_test evopress_server)
 add_dependencies(server_coordinator_test evopressd)
+evopress_test(server/access_test evopress_server evopress_worker)
 evopress_test(server/job_runner_test evopress_server)
 evopress_test(server/level_build_test evopress_server)
 evopress_test(server/lease_table_test evopress_server)

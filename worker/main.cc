@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <string>
 
+#include "worker/channel_flags.h"
+#include "worker/coordinator_channel.h"
 #include "worker/worker.h"
 
 namespace {
@@ -47,7 +49,8 @@ int main(int argc, char** argv) {
       "what it holds goes back to the coordinator and nothing is lost.\n\n"
       "Example:\n  evopress-worker --server 127.0.0.1:50071 --cache "
       "/var/tmp/w1"};
-  std::string server = "127.0.0.1:50071";
+  evopress::worker::CoordinatorAddress server;
+  server.address = "127.0.0.1:50071";
   evopress::worker::WorkerOptions options;
   options.cache_dir = DefaultCache();
   options.host = HostName();
@@ -55,9 +58,7 @@ int main(int argc, char** argv) {
   options.evaluator_binary = BesideThisBinary("evopress-evaluator-cpu");
   options.version = EVOPRESS_VERSION;
   bool verbose = false;
-  app.add_option("--server", server, "Address of the coordinator")
-      ->envname("EVOPRESS_SERVER")
-      ->capture_default_str();
+  evopress::worker::AddChannelFlags(app, server);
   app.add_option("--id", options.worker_id,
                  "Name of this worker, unique in the fleet and the same after "
                  "a restart")
@@ -96,11 +97,14 @@ int main(int argc, char** argv) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   arguments.SetMaxReceiveMessageSize(64 << 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-  spdlog::info("worker {} takes tasks from {}", options.worker_id, server);
-  const absl::Status status = evopress::worker::RunWorker(
-      grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(),
-                                arguments),
-      options, g_stop);
+  auto channel = evopress::worker::OpenCoordinatorChannel(server, arguments);
+  absl::Status status = channel.status();
+  if (status.ok()) status = evopress::worker::CheckCoordinatorTls(server);
+  if (status.ok()) {
+    spdlog::info("worker {} takes tasks from {}", options.worker_id,
+                 server.address);
+    status = evopress::worker::RunWorker(*channel, options, g_stop);
+  }
   if (!status.ok()) {
     spdlog::error("{}", status.ToString());
     return 1;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "proto/retry_info.h"
 #include "worker/retry_pause.h"
 
 namespace evopress::worker {
@@ -43,7 +44,14 @@ absl::Status CallWithRetry(
     const bool away =
         status.error_code() == grpc::StatusCode::UNAVAILABLE ||
         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-    if (!away || stop || SteadyNow() > give_up) return FromGrpc(status);
+    const auto delay = proto::RetryDelay(status);
+    if ((!away && !delay.has_value()) || stop || SteadyNow() > give_up) {
+      return FromGrpc(status);
+    }
+    if (delay.has_value()) {
+      SleepUnlessStopped(std::min(*delay, patience), stop);
+      continue;
+    }
     const size_t hash =
         std::hash<std::thread::id>{}(std::this_thread::get_id()) +
         static_cast<size_t>(absl::ToUnixNanos(absl::Now()));

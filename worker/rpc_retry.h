@@ -25,7 +25,8 @@ absl::Time SteadyNow();
 void SleepUnlessStopped(absl::Duration duration, const std::atomic<bool>& stop);
 
 // Runs `call` with a fresh context of the given deadline until it returns
-// anything but UNAVAILABLE or DEADLINE_EXCEEDED. Only for idempotent calls.
+// anything but UNAVAILABLE, DEADLINE_EXCEEDED or a limit that says when to come
+// back (proto/retry_info.h). Only for idempotent calls.
 absl::Status CallWithRetry(
     const std::function<grpc::Status(grpc::ClientContext*)>& call,
     absl::Duration deadline, absl::Duration patience,

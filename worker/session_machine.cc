@@ -81,7 +81,7 @@ SessionMachine::Call SessionMachine::OpenCall() const {
 bool SessionMachine::Away(const absl::Status& status, absl::Time now) {
   // Cancelled: we gave up waiting ourselves.
   if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status) &&
-      !absl::IsCancelled(status)) {
+      !absl::IsResourceExhausted(status) && !absl::IsCancelled(status)) {
     return false;
   }
   // Spread over the workers, alike in every run.

@@ -23,6 +23,7 @@
 #include "client/strategy_flags.h"
 #include "client/targets.h"
 #include "search/budget.h"
+#include "worker/channel_flags.h"
 #include "worker/token_set.h"
 
 namespace evopress::client {
@@ -31,7 +32,7 @@ namespace {
 struct PlanFlags {
   JobFlags job;
   LocalFlags local;
-  std::string server;
+  worker::CoordinatorAddress server;  // no address: this machine
   bool json = false;
 };
 
@@ -39,7 +40,7 @@ struct PlanFlags {
 ConnectionFlags Coordinator(const PlanFlags& flags) {
   ConnectionFlags connection;
   connection.server = flags.server;
-  if (flags.server.empty()) {
+  if (flags.server.address.empty()) {
     connection.data_dir =
         flags.local.data_dir.empty() ? DefaultDataDir() : flags.local.data_dir;
   }
@@ -173,7 +174,7 @@ absl::Status ForecastThere(const PlanFlags& flags, const JobPlan& plan,
 absl::Status KnowEarlier(const PlanFlags& flags, JobPlan& plan) {
   if (plan.from.empty()) return absl::OkStatus();
   const ConnectionFlags connection = Coordinator(flags);
-  if (flags.server.empty() && !HasJobs(connection)) {
+  if (flags.server.address.empty() && !HasJobs(connection)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "cannot start from ", plan.from.front(), ": ", connection.data_dir,
         " has no jobs; give --data or --server"));
@@ -211,7 +212,7 @@ absl::Status RunPlan(const PlanFlags& flags) {
     std::vector<std::string> warnings = plan->warnings;
     if (absl::Status s = KnowEarlier(flags, *plan); !s.ok()) return s;
     Forecast forecast;
-    status = flags.server.empty()
+    status = flags.server.address.empty()
                  ? ForecastHere(flags, *plan, **model, warnings, forecast)
                  : ForecastThere(flags, *plan, forecast);
     if (!status.ok()) return status;
@@ -242,7 +243,7 @@ void AddPlanCommand(CLI::App& app, RunCommand& run) {
       "Example:\n  evopress plan smol.gguf --text c4.txt --target-bits 3\n");
   AddJobFlags(*command, flags->job);
   AddLocalFlags(*command, flags->local);
-  AddServerFlag(*command, flags->server);
+  worker::AddChannelFlags(*command, flags->server);
   AddJsonFlag(*command, flags->json);
   command->callback([flags, &run] {
     run = [flags] { return ReportError(RunPlan(*flags), flags->json); };

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/artifact_source.h"
 #include "client/commands/command.h"
+#include "client/connection.h"
 #include "client/earlier_jobs.h"
 #include "client/exit_code.h"
 #include "client/export_job.h"
@@ -17,13 +18,14 @@
 #include "client/progress_line.h"
 #include "client/service_client.h"
 #include "search/budget.h"
+#include "worker/channel_flags.h"
 
 namespace evopress::client {
 namespace {
 
 struct SubmitFlags {
   JobFlags job;
-  std::string server = "127.0.0.1:50071";
+  ConnectionFlags connection;
   bool watch = false;
   ExportOptions output;
   bool json = false;
@@ -34,9 +36,9 @@ absl::Status RunSubmit(const SubmitFlags& flags) {
   if (exports) {
     if (absl::Status s = CheckExportOptions(flags.output); !s.ok()) return s;
   }
-  auto channel = OpenChannel(flags.server);
-  if (!channel.ok()) return channel.status();
-  ServiceClient client(*channel);
+  auto connection = Connect(flags.connection);
+  if (!connection.ok()) return connection.status();
+  ServiceClient& client = *connection->client;
   auto plan = PlanSearch(flags.job);
   if (!plan.ok()) return plan.status();
   {
@@ -77,7 +79,7 @@ absl::Status RunSubmit(const SubmitFlags& flags) {
   if (!full.ok()) return full.status();
   if (absl::Status s = CheckSucceeded(*full); !s.ok()) return s;
   if (exports) {
-    auto fetch = OpenArtifacts(*channel, "");
+    auto fetch = OpenArtifacts(connection->channel, "");
     if (!fetch.ok()) return fetch.status();
     auto inputs = MakeExportInputs(*full, /*incumbent=*/false, *fetch);
     if (!inputs.ok()) return inputs.status();
@@ -103,9 +105,10 @@ void AddSubmitCommand(CLI::App& app, RunCommand& run) {
       "name.\nModel and texts are uploaded unless they are there. The same "
       "command again\nfinds the same job.\n\n"
       "Example:\n  evopress submit smol.gguf --text c4.txt --target-bits 3 \\\n"
-      "    --server 10.0.0.5:50071 --watch\n");
+      "    --server coordinator:50071 --tls-ca ca.pem --token-file ann.token "
+      "--watch\n");
   AddJobFlags(*command, flags->job);
-  AddServerFlag(*command, flags->server);
+  worker::AddChannelFlags(*command, flags->connection.server);
   command->add_flag("--watch", flags->watch,
                     "Stay and show progress and result");
   command->add_option("--out", flags->output.out,
