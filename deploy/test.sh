@@ -18,9 +18,9 @@ cmake --preset release -DBUILD_TESTING=ON -DEVOPRESS_WERROR=ON >/dev/null
 cmake --build --preset release
 step "4/6 model and texts"
 deploy/fetch.sh
-step "5/6 tests"
+step "5/6 fuzzers, briefly"
+tests/fuzz.sh --seconds 5
+step "6/6 tests"
 export EVOPRESS_TEST_MODEL=$root/.cache/model/SmolLM2-135M-Instruct.Q4_1.gguf
 export EVOPRESS_TEST_TEXT=$root/.cache/text
 ctest --preset release --timeout 300
-step "6/6 fuzzers, briefly"
-tests/fuzz.sh --seconds 5
