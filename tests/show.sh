@@ -20,7 +20,7 @@ deploy/fetch.sh >&2
 cmake --preset release -DBUILD_TESTING=ON >/dev/null
 cmake --build --preset release >&2
 # The peers that reference values come from.
-if ! "$venv/bin/python" -c 'import torch, transformers, gguf, matplotlib' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import torch, transformers, gguf, matplotlib, kubernetes_validate' 2>/dev/null; then
   echo "peers: installing torch, transformers and others from PyPI into .cache/venv" >&2
   python3 -m venv "$venv"
   "$venv/bin/pip" install -q --disable-pip-version-check \

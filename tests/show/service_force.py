@@ -327,7 +327,7 @@ def poison(data):
 
 
 # Of the engine's address space: enough to open the model and to measure little.
-SMALL_MEMORY_KIB = 1_450_000
+SMALL_MEMORY_KIB = 480_000
 
 
 def small_memory(data):

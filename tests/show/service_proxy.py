@@ -29,8 +29,13 @@ class CuttingProxy:
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._end)
         self.thread.join(10)
+
+    def _end(self):
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.call_soon(self.loop.stop)
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
