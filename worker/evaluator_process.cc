@@ -180,8 +180,8 @@ class Child {
       }
       pid_ = -1;
       exit_ = DescribeExit(status);
-      out_of_memory_ = done != 0 && WIFSIGNALED(status) &&
-                       WTERMSIG(status) == SIGKILL;
+      out_of_memory_ =
+          done != 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     }
     DrainStderr();
     std::string message = absl::StrCat("evaluator '", binary_, "' ", exit_);
@@ -189,8 +189,9 @@ class Child {
     if (!tail.empty()) absl::StrAppend(&message, "; it last said: ", tail);
     if (out_of_memory_) {
       return absl::ResourceExhaustedError(absl::StrCat(
-          message, "; the system does that when memory is out: give it more, "
-                   "or lower --memory"));
+          message,
+          "; the system does that when memory is out: give it more, "
+          "or lower --memory"));
     }
     return absl::UnavailableError(message);
   }

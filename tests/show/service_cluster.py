@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import time
 
-from tests.show.harness import BUILD, ROOT
+from tests.show.harness import BUILD
 from tests.show.service import EVOPRESS, free_port, run
 
 COORDINATOR = BUILD / "server" / "evopressd"
@@ -80,10 +80,11 @@ class Cluster:
         self.processes = {}
         if warm and not data:
             subprocess.run(["cp", "-al", warm / "data", self.data], check=True)
-            # The journal is written in place: a copy of its own.
-            for name in self.data.glob("journal*"):
-                name.unlink()
-                shutil.copy(warm / "data" / name.name, name)
+            # What is written in place gets a copy of its own.
+            (self.data / "lock").unlink(missing_ok=True)
+            for path in self.data.glob("journal*"):
+                path.unlink()
+                shutil.copy(warm / "data" / path.name, path)
         if start:
             self.start_coordinator()
             for i in range(workers):

@@ -2,14 +2,15 @@
 starved and lied to. Each must end as the fault-free run with one worker."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import time
 
 from tests.show.harness import BUILD, ROOT, Outcome
-from tests.show.service import run
-from tests.show.service_cluster import (ASKED, EVALUATOR, HEARTBEAT, JOBS, LEASE, WORKER, Cluster,
-                                        differences, oracle, record, rng, verdict, warm)
+from tests.show.service import EVOPRESS, run
+from tests.show.service_cluster import (ASKED, EVALUATOR, JOBS, LEASE, Cluster, differences,
+                                        job_flags, oracle, record, rng, verdict, warm)
 from tests.show.service_proxy import CuttingProxy
 
 MEDDLER = ROOT / "tests" / "show" / "service_meddler.py"
@@ -166,8 +167,6 @@ def kill_coordinator(data):
 
 
 def submit_command(cluster, data, index):
-    from tests.show.service import EVOPRESS
-    from tests.show.service_cluster import job_flags
     return [str(a) for a in (EVOPRESS, "submit", *job_flags(data, index, 6), "--server",
                              cluster.address)]
 
@@ -326,27 +325,57 @@ def poison(data):
                        "failed, 3 workers and the assignment named; 0 different")
 
 
-# Of the engine's address space: enough to open the model and to measure little.
-SMALL_MEMORY_KIB = 480_000
+# Enough for the engine to open the model, not enough for what it is asked.
+SMALL_MEMORY = 480 << 20
+
+
+class MemoryGroup:
+    """A control group whose processes the kernel kills when memory is out."""
+
+    def __init__(self):
+        root = pathlib.Path("/sys/fs/cgroup")
+        old = root / "memory"
+        self.folder = (old if old.exists() else root) / "evopress-show"
+        self.limit = "memory.limit_in_bytes" if old.exists() else "memory.max"
+
+    def __enter__(self):
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / self.limit).write_text(str(SMALL_MEMORY))
+        return self.folder / "cgroup.procs"
+
+    def __exit__(self, *_):
+        for _ in range(50):
+            try:
+                return self.folder.rmdir()
+            except OSError:  # the last process is still going
+                time.sleep(0.1)
 
 
 def small_memory(data):
     """A small-memory worker among large ones: its engine really runs out of
-    memory, and the winner does not change."""
+    memory, by a limit of its address space or killed by the kernel, and the
+    winner does not change."""
     wanted = oracle(data)
-    wrapper = data.work / "small-memory-engine"
-    wrapper.write_text(f"#!/bin/sh\nulimit -v {SMALL_MEMORY_KIB}\nexec {EVALUATOR} \"$@\"\n")
-    wrapper.chmod(0o755)
-    with Cluster(data.work / "small-memory", 1, warm(data)) as cluster:
-        cluster.start_worker("small", evaluator=wrapper)
-        names = cluster.submit_all(data)
-        cluster.wait(names)
-        small = cluster.workers()["small"]["completed_tasks"]
-        same, words = verdict(record(cluster, names), wanted)
-        faults = cluster.log().count("OUT_OF_MEMORY")
-        return Outcome(same and faults >= 1,
-                       f"out of memory {faults} times under a limit of {SMALL_MEMORY_KIB} KiB, "
-                       f"{small} tasks done there; {words}", f"{ASKED}; 1 time out of memory")
+    outcomes = []
+    with MemoryGroup() as group:
+        for how, limit in (("refused memory", f"ulimit -v {SMALL_MEMORY >> 10}"),
+                           ("killed by the kernel", f"echo $$ > {group}")):
+            wrapper = data.work / "small-memory-engine"
+            wrapper.write_text(f"#!/bin/sh\n{limit}\nexec {EVALUATOR} \"$@\"\n")
+            wrapper.chmod(0o755)
+            with Cluster(data.work / "small-memory", 1, warm(data)) as cluster:
+                cluster.start_worker("small", evaluator=wrapper)
+                names = cluster.submit_all(data)
+                cluster.wait(names)
+                small = cluster.workers()["small"]["completed_tasks"]
+                same, words = verdict(record(cluster, names), wanted)
+                faults = [line for line in cluster.log("small").splitlines()
+                          if "RESOURCE_EXHAUSTED" in line]
+                outcomes.append(Outcome(
+                    same and bool(faults),
+                    f"{how} at {SMALL_MEMORY >> 20} MiB: {len(faults)} times out of memory, {small} "
+                    f"tasks done there; {words}", f"{ASKED}; 1 time out of memory"))
+    return outcomes
 
 
 def liars(data):

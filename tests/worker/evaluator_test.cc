@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-
 #include "tests/conformance/evaluator_suite.h"
 #include "worker/evaluation.h"
 #include "worker/model.h"
@@ -68,9 +67,8 @@ TEST(EvaluatorProcess, AKilledChildIsReportedAndStartedAnew) {
     ASSERT_EQ(kill(children[0], signal), 0);
     const auto dead = (*evaluator)->Evaluate(request, nullptr);
     EXPECT_EQ(dead.status().code(), code) << dead.status();
-    EXPECT_NE(
-        dead.status().ToString().find(absl::StrCat("signal ", signal)),
-        std::string::npos)
+    EXPECT_NE(dead.status().ToString().find(absl::StrCat("signal ", signal)),
+              std::string::npos)
         << dead.status();
     const auto after = (*evaluator)->Evaluate(request, nullptr);
     ASSERT_TRUE(after.ok()) << after.status();
