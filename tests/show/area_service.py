@@ -1,6 +1,8 @@
 """The promises of a service that never loses anything, in the order of the issue."""
 
 from tests.show import service_deploy, service_force, service_slurm
+from tests.show.harness import ROOT, Outcome
+from tests.show.service import run
 
 
 def two_coordinators(data):
@@ -58,6 +60,14 @@ def idle_connections(data):
     return service_security.idle_connections(data)
 
 
+def fuzzers(data):
+    """Security: fuzzers, 10 minutes each without a finding."""
+    code, out, err = run(ROOT / "tests" / "fuzz.sh", "--seconds", 600, check=False, timeout=14400)
+    lines = "; ".join(line.strip() for line in out.splitlines() if line.strip())
+    return Outcome(code == 0, f"exit {code}: {lines or err.strip()[-300:]}",
+                   "no finding, executions printed")
+
+
 PROMISES = [
     service_force.simulator, service_force.mutants,
     service_force.kill_workers, service_force.kill_all_workers, service_force.stop_workers,
@@ -65,6 +75,6 @@ PROMISES = [
     service_force.preemption, service_force.poison, service_force.small_memory,
     service_force.liars, service_force.full_disk, two_coordinators, service_force.older_worker,
     throughput, many_workers, restart, efficiency,
-    service_slurm.slurm, postgres, refusals, idle_connections,
+    service_slurm.slurm, postgres, refusals, idle_connections, fuzzers,
     service_deploy.kubernetes, service_deploy.systemd,
 ]

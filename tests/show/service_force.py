@@ -327,7 +327,7 @@ def poison(data):
 
 
 # Enough for the engine to open the model, not enough for what it is asked.
-SMALL_MEMORY = 480 << 20
+SMALL_MEMORY = 600 << 20
 
 
 class MemoryGroup:
