@@ -430,13 +430,12 @@ def full_disk(data):
                     return
                 time.sleep(1)
                 filler = mount / "filler"
-                with open(filler, "wb") as out:
-                    try:
-                        while True:
-                            out.write(bytes(4096))
-                            out.flush()
-                    except OSError:
-                        pass
+                room = os.open(filler, os.O_WRONLY | os.O_CREAT)
+                try:
+                    while True:
+                        os.write(room, bytes(4096))
+                except OSError:  # full
+                    os.close(room)
                 time.sleep(3)
                 fills += 1
                 stopped += "disk is full" in str(cluster.ask("jobs", "list")) or any(
