@@ -474,10 +474,14 @@ def older_worker(data):
         cluster.start_worker("older", binary=old / "evopress-worker",
                              evaluator=old / "evopress-evaluator-cpu")
         names = cluster.submit_all(data)
-        # The class is pinned by the first that works.
-        cluster.wait(names, timeout=300, each=lambda jobs: (
-            "other" not in cluster.processes and searching(jobs) and cluster.start_worker(
-                "other", env=dict(os.environ, DNNL_MAX_CPU_ISA="AVX2"))))
+
+        def join(jobs):
+            # A job is pinned to the class of the first worker that asks for work.
+            pinned = jobs and all(jobs[name]["numeric_class"] for name in names)
+            if pinned and "other" not in cluster.processes:
+                cluster.start_worker("other", env=dict(os.environ, DNNL_MAX_CPU_ISA="AVX2"))
+
+        cluster.wait(names, join)
         workers = cluster.workers()
         same, words = verdict(record(cluster, names), wanted)
         older, other = workers["older"], workers.get("other", {})
