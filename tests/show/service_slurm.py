@@ -165,7 +165,10 @@ def slurm(data):
         drained = logs.count("drain\n")
         left = site.states(array)
         same, words = verdict(record(cluster, names), wanted)
-        return Outcome(same and requeued == 1 and restarts >= 1 and not left and drained >= 1,
+        faults = cluster.log().count(": CRASH: ")
+        return Outcome(same and requeued == 1 and restarts >= 1 and not left and drained >= 1
+                       and not faults,
                        f"array {array} of {elements}, {requeued} requeued ({restarts} restarts), "
-                       f"{drained} drained by TERM, tasks by worker {workers}; {words}",
-                       f"{ASKED}; 1 requeued, all drained in the end")
+                       f"{drained} drained by TERM, {faults} faults counted, tasks by worker "
+                       f"{workers}; {words}",
+                       f"{ASKED}; 1 requeued, no fault, all drained in the end")

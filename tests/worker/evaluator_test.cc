@@ -76,6 +76,19 @@ TEST(EvaluatorProcess, AKilledChildIsReportedAndStartedAnew) {
   }
 }
 
+// Slurm and terminals signal every process of a job at once.
+TEST(EvaluatorProcess, ASignalToTheWholeJobDoesNotEndTheChild) {
+  auto evaluator = OpenEvaluatorProcess(kBinary, GoldenPath("qwen3"), {});
+  ASSERT_TRUE(evaluator.ok()) << evaluator.status();
+  const std::vector<pid_t> children = Children();
+  ASSERT_EQ(children.size(), 1u);
+  ASSERT_EQ(kill(children[0], SIGTERM), 0);
+  ASSERT_EQ(kill(children[0], SIGINT), 0);
+  const auto measured =
+      (*evaluator)->Evaluate({{{}}, {MakeSample(300, 1)}}, nullptr);
+  EXPECT_TRUE(measured.ok()) << measured.status();
+}
+
 TEST(EvaluatorProcess, LeavesNoChildBehind) {
   {
     auto evaluator = OpenEvaluatorProcess(kBinary, GoldenPath("qwen3"), {});
