@@ -5,6 +5,8 @@
 #
 #   tests/show.sh main                       all promises of the main job
 #   tests/show.sh main --only 6              just the sixth
+#   tests/show.sh service                    a service that never loses anything;
+#                                            needs root (network namespaces, tmpfs, Slurm)
 #   tests/show.sh main --model M --text T --seed S
 #                                            the same promises on other data
 # M: a GGUF file or Hugging Face folder. T: a folder of *.utf8 or *.txt files
