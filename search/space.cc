@@ -16,6 +16,7 @@ namespace evopress::search {
 namespace {
 
 constexpr size_t kMaxMenu = std::numeric_limits<uint16_t>::max();
+constexpr int64_t kMaxUnitWeights = int64_t{1} << 40;
 constexpr size_t kMaxNameForDistance = 256;
 constexpr size_t kMaxSuggestions = 3;
 
@@ -38,9 +39,10 @@ absl::Status ValidateCosts(const std::string& owner,
 
 absl::Status ValidateUnit(const SearchSpace& space, const Unit& unit) {
   const std::string owner = absl::StrCat("unit \"", unit.name, "\"");
-  if (unit.weights < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(owner, " has ", unit.weights, " weights"));
+  if (unit.weights < 0 || unit.weights > kMaxUnitWeights) {
+    return absl::InvalidArgumentError(absl::StrCat(owner, " has ", unit.weights,
+                                                   " weights; legal are 0 to ",
+                                                   kMaxUnitWeights));
   }
   if (unit.menu.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(owner, " has no levels"));

@@ -17,7 +17,6 @@ namespace evopress::server {
 namespace {
 
 constexpr int64_t kRoundsPerPage = 64;
-constexpr int64_t kMaxLevelTableBytes = int64_t{1} << 30;
 
 // What the history starts from: all of the spec that the search depends on.
 std::string HistoryOrigin(v1::JobSpec spec, const std::string& numeric_class) {

@@ -163,10 +163,12 @@ absl::Status CheckBuildResult(const v1::BuildTask& task,
       }
       for (const v1::LevelTable::Blob& blob : level.blobs()) {
         if (!proto::IsSha256(blob.sha256()) || blob.size_bytes() < 0 ||
-            blob.code_bits() < 0 || blob.stored_bits() < 0) {
-          return absl::InvalidArgumentError(
-              absl::StrCat("build result: unit ", unit.name(), " level ",
-                           level.name(), " has a blob without hash or size"));
+            blob.code_bits() < 0 || blob.stored_bits() < 0 ||
+            !std::isfinite(blob.relative_error()) ||
+            blob.relative_error() < 0) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "build result: unit ", unit.name(), " level ", level.name(),
+              " has a blob without hash, size or error"));
         }
       }
       level.clear_blobs();

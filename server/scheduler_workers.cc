@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/conversions.h"
 #include "search/sha256.h"
 #include "server/scheduler.h"
@@ -41,6 +42,19 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
 absl::Duration Jittered(absl::Duration base, const std::string& session) {
   const size_t hash = std::hash<std::string>()(session);
   return base + base * (static_cast<double>(hash % 1024) / 1024);
+}
+
+// What a task was about, for the error of the job that it ends.
+std::string Subject(const v1::Task& task, int64_t round) {
+  if (task.has_build()) {
+    return absl::StrCat("build task ", task.id().substr(0, 12), " (",
+                        task.build().step(), ")");
+  }
+  const v1::EvaluateTask& work = task.evaluate();
+  return absl::StrCat("task ", task.id().substr(0, 12), " after ", round,
+                      " rounds (", work.assignments_size(),
+                      " assignments on sequences ",
+                      absl::StrJoin(work.sequences(), ","), ")");
 }
 
 }  // namespace
@@ -231,7 +245,8 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
       leases_.RemoveTask(task.id());
       break;
     case Action::kFail:
-      settlement.failed[task.job()] = outcome->message;
+      settlement.failed[task.job()] = absl::StrCat(
+          Subject(task, runner->record().rounds), ": ", outcome->message);
       break;
   }
   if (outcome->action != Action::kNone) settlement.touched.insert(task.job());

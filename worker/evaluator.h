@@ -107,8 +107,9 @@ absl::StatusOr<std::unique_ptr<Evaluator>> OpenLocalEvaluator(
 
 // Starts `binary` (evopress-evaluator-cpu) as a child and opens the model
 // there. A child that dies makes the running call fail with Unavailable,
-// naming the signal or exit code and its last stderr lines; the next call
-// starts it anew.
+// naming the signal or exit code and its last stderr lines; with
+// ResourceExhausted if somebody else killed it (signal 9), as the system does
+// when memory is out. The next call starts it anew.
 absl::StatusOr<std::unique_ptr<Evaluator>> OpenEvaluatorProcess(
     const std::string& binary, const std::string& path,
     const EvaluatorOptions& options);

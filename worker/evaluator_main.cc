@@ -1,4 +1,5 @@
 // evopress-evaluator-cpu: the cpu engine as a child process.
+#include <csignal>
 #include <cstdio>
 
 #include "CLI/CLI.hpp"
@@ -30,6 +31,10 @@ int main(int argc, char** argv) {
     std::fputs(app.help().c_str(), stderr);
     return 2;
   }
+  // Slurm and terminals signal every process of a job. The worker gives back
+  // what it holds and hangs up; dying before it would look like a crash.
+  std::signal(SIGTERM, SIG_IGN);
+  std::signal(SIGINT, SIG_IGN);
   const absl::Status status = ServeEvaluator(kEvaluatorFd, OpenLocalEvaluator);
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());

@@ -180,11 +180,19 @@ class Child {
       }
       pid_ = -1;
       exit_ = DescribeExit(status);
+      out_of_memory_ =
+          done != 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     }
     DrainStderr();
     std::string message = absl::StrCat("evaluator '", binary_, "' ", exit_);
     const std::string tail(absl::StripAsciiWhitespace(tail_));
     if (!tail.empty()) absl::StrAppend(&message, "; it last said: ", tail);
+    if (out_of_memory_) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          message,
+          "; the system does that when memory is out: give it more, "
+          "or lower --memory"));
+    }
     return absl::UnavailableError(message);
   }
 
@@ -195,6 +203,7 @@ class Child {
   bool stderr_open_ = true;
   std::string tail_;
   std::string exit_;
+  bool out_of_memory_ = false;  // killed, and not by us
 };
 
 class EvaluatorProcess : public Evaluator {
@@ -271,8 +280,11 @@ class EvaluatorProcess : public Evaluator {
                                        const std::string& payload,
                                        uint32_t answer,
                                        const Progress& progress) {
+    if (payload.size() > kMaxMessageBytes) {
+      // Refused before anything is sent: the child is as good as before.
+      return child_->Send(type, payload);
+    }
     absl::Status status = child_->Send(type, payload);
-    if (absl::IsResourceExhausted(status)) return status;
     bool cancelled = false;
     while (status.ok()) {
       auto message = child_->Receive();

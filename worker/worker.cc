@@ -60,6 +60,8 @@ absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
           return !stop && !*(*work)->cancelled;
         });
     const absl::Duration spent = SteadyNow() - begin;
+    // What stopped us may have hit the evaluator, too: no fault of the task.
+    if (stop && !result.ok()) result = absl::CancelledError("stopped");
     if (result.ok()) {
       spdlog::debug("{} task {:.12} done in {:.2f} s", KindOf(task), task.id(),
                     absl::ToDoubleSeconds(spent));

@@ -55,6 +55,8 @@ TEST(Space, RefusesWhatIsInconsistentAndNamesIt) {
   space = Good();
   space.units[0].weights = -3;
   ExpectRefused(space, "-3 weights");
+  space.units[0].weights = std::numeric_limits<int64_t>::max();
+  ExpectRefused(space, "9223372036854775807 weights; legal are 0 to");
 }
 
 TEST(Space, RefusesSumsThatOverflow) {

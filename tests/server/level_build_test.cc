@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -85,6 +86,25 @@ TEST(LevelBuild, WhatLiesInNoBlockIsBuiltLast) {
   const auto tasks = PlanBuilds(spec, {});
   ASSERT_EQ(tasks.size(), size_t{kUnits});
   EXPECT_EQ(tasks.back().units().units(0).name(), "lm_head");
+}
+
+TEST(LevelBuild, ErrorsOfBlobsAreNumbers) {
+  v1::Task task;
+  *task.mutable_build() = PlanBuilds(SmallSpec(), {}).front();
+  const v1::BuildResult good =
+      FakeResult(task, [](const std::string&) {}).build();
+  EXPECT_TRUE(CheckBuildResult(task.build(), good).ok());
+  for (const double error : {std::nan(""), HUGE_VAL, -0.5}) {
+    v1::BuildResult bad = good;
+    bad.mutable_units()
+        ->mutable_units(0)
+        ->mutable_levels(0)
+        ->mutable_blobs(0)
+        ->set_relative_error(error);
+    EXPECT_THAT(std::string(CheckBuildResult(task.build(), bad).message()),
+                testing::HasSubstr("without hash, size or error"))
+        << error;
+  }
 }
 
 TEST(LevelBuild, AKeyNamesWhatABlobIsMadeOfAndNothingElse) {

@@ -62,7 +62,7 @@ def remember(work, name, title, outcomes):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/show.sh")
-    parser.add_argument("area", help="which promises: main, engine")
+    parser.add_argument("area", help="which promises: main, engine, search, service")
     parser.add_argument("--only", type=int, action="append", metavar="N")
     parser.add_argument("--model")
     parser.add_argument("--text")

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/conformance/evaluator_suite.h"
 #include "worker/evaluation.h"
 #include "worker/model.h"
@@ -56,16 +57,36 @@ TEST(EvaluatorProcess, AKilledChildIsReportedAndStartedAnew) {
   EvaluateRequest request{{{}}, {MakeSample(300, 1)}};
   const auto before = (*evaluator)->Evaluate(request, nullptr);
   ASSERT_TRUE(before.ok()) << before.status();
+  // SIGKILL is what the system does when memory is out.
+  for (const auto& [signal, code] :
+       {std::pair(SIGKILL, absl::StatusCode::kResourceExhausted),
+        std::pair(SIGABRT, absl::StatusCode::kUnavailable)}) {
+    SCOPED_TRACE(signal);
+    const std::vector<pid_t> children = Children();
+    ASSERT_EQ(children.size(), 1u);
+    ASSERT_EQ(kill(children[0], signal), 0);
+    const auto dead = (*evaluator)->Evaluate(request, nullptr);
+    EXPECT_EQ(dead.status().code(), code) << dead.status();
+    EXPECT_NE(dead.status().ToString().find(absl::StrCat("signal ", signal)),
+              std::string::npos)
+        << dead.status();
+    const auto after = (*evaluator)->Evaluate(request, nullptr);
+    ASSERT_TRUE(after.ok()) << after.status();
+    EXPECT_EQ(after->results, before->results);
+  }
+}
+
+// Slurm and terminals signal every process of a job at once.
+TEST(EvaluatorProcess, ASignalToTheWholeJobDoesNotEndTheChild) {
+  auto evaluator = OpenEvaluatorProcess(kBinary, GoldenPath("qwen3"), {});
+  ASSERT_TRUE(evaluator.ok()) << evaluator.status();
   const std::vector<pid_t> children = Children();
   ASSERT_EQ(children.size(), 1u);
-  ASSERT_EQ(kill(children[0], SIGKILL), 0);
-  const auto dead = (*evaluator)->Evaluate(request, nullptr);
-  EXPECT_EQ(dead.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_NE(dead.status().ToString().find("signal 9"), std::string::npos)
-      << dead.status();
-  const auto after = (*evaluator)->Evaluate(request, nullptr);
-  ASSERT_TRUE(after.ok()) << after.status();
-  EXPECT_EQ(after->results, before->results);
+  ASSERT_EQ(kill(children[0], SIGTERM), 0);
+  ASSERT_EQ(kill(children[0], SIGINT), 0);
+  const auto measured =
+      (*evaluator)->Evaluate({{{}}, {MakeSample(300, 1)}}, nullptr);
+  EXPECT_TRUE(measured.ok()) << measured.status();
 }
 
 TEST(EvaluatorProcess, LeavesNoChildBehind) {

@@ -1,6 +1,7 @@
 // evopress-evaluator-torch: the torch engine as a child process. A worker
 // starts it as --evaluator; what the worker does not say comes from the
 // environment.
+#include <csignal>
 #include <cstdio>
 
 #include "CLI/CLI.hpp"
@@ -51,6 +52,9 @@ int main(int argc, char** argv) {
     status = device.status();
     if (device.ok()) std::printf("%s\n", TorchNumericClass(*device).c_str());
   } else {
+    // As in evaluator_main.cc: signals to the whole job are for the worker.
+    std::signal(SIGTERM, SIG_IGN);
+    std::signal(SIGINT, SIG_IGN);
     status = ServeEvaluator(kEvaluatorFd, [&](const std::string& path,
                                               const EvaluatorOptions& options) {
       return OpenTorchEvaluator(path, options, torch);
