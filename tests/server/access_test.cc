@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "evopress/v1/artifacts.pb.h"
+#include "evopress/v1/artifacts.grpc.pb.h"
 #include "evopress/v1/jobs.grpc.pb.h"
 #include "evopress/v1/workers.pb.h"
 #include "server/coordinator.h"
@@ -208,6 +208,54 @@ TEST_F(AccessTest, NoSecretIsKept) {
   struct stat info;
   ASSERT_EQ(::stat(TokenFile().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(AccessTest, PathEscapesAreRefused) {
+  Start("127.0.0.1:0");
+  auto channel = worker::OpenCoordinatorChannel(With(""), {}).value();
+  for (const char* const name :
+       {"../../etc/passwd", "/etc/passwd", "", "..", "jobs/../x"}) {
+    grpc::ClientContext download;
+    v1::DownloadArtifactRequest request;
+    request.set_sha256(name);
+    auto reader =
+        v1::Artifacts::NewStub(channel)->DownloadArtifact(&download, request);
+    v1::DownloadArtifactResponse part;
+    EXPECT_FALSE(reader->Read(&part)) << name;
+    EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+        << name;
+    grpc::ClientContext get;
+    v1::GetJobRequest job;
+    job.set_name(name);
+    v1::Job found;
+    EXPECT_FALSE(v1::Jobs::NewStub(channel)->GetJob(&get, job, &found).ok())
+        << name;
+  }
+}
+
+TEST_F(AccessTest, LargeMessagesAndUploadsAreRefused) {
+  options_.max_artifact_bytes = int64_t{1} << 30;
+  Start("127.0.0.1:0");
+  auto channel = worker::OpenCoordinatorChannel(With(""), {}).value();
+  grpc::ClientContext context;
+  v1::GetJobRequest request;
+  request.set_name(std::string(80 << 20, 'x'));
+  v1::Job job;
+  EXPECT_EQ(
+      v1::Jobs::NewStub(channel)->GetJob(&context, request, &job).error_code(),
+      grpc::StatusCode::RESOURCE_EXHAUSTED);
+  grpc::ClientContext upload;
+  v1::UploadArtifactResponse response;
+  auto writer =
+      v1::Artifacts::NewStub(channel)->UploadArtifact(&upload, &response);
+  v1::UploadArtifactRequest header;
+  header.mutable_header()->set_sha256(std::string(64, 'a'));
+  header.mutable_header()->set_size_bytes(int64_t{10} << 30);
+  writer->Write(header);
+  const grpc::Status status = writer->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED)
+      << status.error_message();
+  EXPECT_THAT(status.error_message(), HasSubstr("10737418240"));
 }
 
 // Listening on all interfaces means TLS, with an authority made on first start.

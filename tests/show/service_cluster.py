@@ -115,8 +115,9 @@ class Cluster:
         cache = self.folder / name
         if self.warm and not cache.exists():
             subprocess.run(["cp", "-al", self.warm / "worker0", cache], check=True)
-        self._spawn(name, [*prefix, binary, "--server", server or self.address, "--id", name,
-                           "--cache", cache, "--threads", "1", "--evaluator", evaluator,
+        plain = ["--insecure"] if server in self.listen else []
+        self._spawn(name, [*prefix, binary, "--server", server or self.address, *plain,
+                           "--id", name, "--cache", cache, "--threads", "1", "--evaluator", evaluator,
                            "--verbose"], env)
 
     def signal(self, name, number):
