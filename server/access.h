@@ -36,6 +36,9 @@ struct Caller {
   TokenLimits limits;
 };
 
+// Whether the call came through Coordinator::InProcessChannel().
+bool IsInProcess(const grpc::ServerContextBase& context);
+
 // Thread-safe.
 class Access {
  public:

@@ -2,7 +2,6 @@
 
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/conversions.h"
 #include "server/grpc_status.h"
@@ -19,7 +18,7 @@ constexpr int64_t kChunkBytes = int64_t{1} << 20;
 grpc::Status AnswerEarly(const grpc::ServerContext& context,
                          grpc::ServerReader<v1::UploadArtifactRequest>* reader,
                          const grpc::Status& status) {
-  if (absl::StartsWith(context.peer(), "inproc")) {
+  if (IsInProcess(context)) {
     v1::UploadArtifactRequest ignored;
     while (reader->Read(&ignored)) {
     }

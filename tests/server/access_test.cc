@@ -19,6 +19,7 @@
 #include "evopress/v1/artifacts.grpc.pb.h"
 #include "evopress/v1/jobs.grpc.pb.h"
 #include "evopress/v1/workers.pb.h"
+#include "search/sha256.h"
 #include "server/coordinator.h"
 #include "server/tls_identity.h"
 #include "worker/coordinator_channel.h"
@@ -167,6 +168,43 @@ TEST_F(AccessTest, EveryMethodAsksForATokenAndARole) {
 TEST_F(AccessTest, WithoutATokenFileLoopbackIsOpen) {
   Start("127.0.0.1:0");
   EXPECT_TRUE(ListJobs(With("")).ok());
+}
+
+TEST_F(AccessTest, TheEmbeddingProcessNeedsNoToken) {
+  AddToken(Role::kView);
+  Start("127.0.0.1:0");
+  auto channel = coordinator_->InProcessChannel();
+  grpc::ClientContext context;
+  v1::ListJobsResponse response;
+  EXPECT_TRUE(
+      v1::Jobs::NewStub(channel)->ListJobs(&context, {}, &response).ok());
+}
+
+// In process, a client that writes on after the answer would wait for ever.
+TEST_F(AccessTest, AnUploadOfWhatIsThereEndsInProcessToo) {
+  Start("127.0.0.1:0");
+  auto channel = coordinator_->InProcessChannel();
+  const std::string bytes(3 << 20, 'x');
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::seconds(10));
+    v1::UploadArtifactResponse response;
+    auto writer =
+        v1::Artifacts::NewStub(channel)->UploadArtifact(&context, &response);
+    v1::UploadArtifactRequest part;
+    part.mutable_header()->set_sha256(search::Sha256Hex(bytes));
+    part.mutable_header()->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    bool open = writer->Write(part);
+    for (size_t at = 0; open && at < bytes.size(); at += 1 << 20) {
+      part.set_data(bytes.substr(at, 1 << 20));
+      open = writer->Write(part);
+    }
+    writer->WritesDone();
+    const grpc::Status status = writer->Finish();
+    ASSERT_TRUE(status.ok()) << i << ": " << status.error_message();
+    EXPECT_EQ(response.existed(), i > 0);
+  }
 }
 
 TEST_F(AccessTest, ExpiredTokensAndLimitsAreTold) {

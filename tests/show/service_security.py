@@ -19,7 +19,7 @@ def refused(words, *command, env=None):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60,
                           env=dict(os.environ, **(env or {})))
     said = done.stdout + done.stderr
-    return done.returncode == 1 and words.lower() in said.lower(), said.strip()[:160]
+    return done.returncode in (1, 2) and words.lower() in said.lower(), said.strip()[:160]
 
 
 def suite(program, pattern):
