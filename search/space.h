@@ -84,8 +84,9 @@ struct Assignment {
 // InvalidArgument, naming the unit and the value, unless the space is
 // consistent: at least one unit, unique unit names, non-empty menus of unique
 // levels in rising cost order, one non-negative cost per kind, sums that fit
-// in int64, weights from 0 to 2^40 a unit, budgets on existing kinds; modules as Unit says, not nested, and
-// exactly the units inside them by name (LiesIn) naming them as theirs.
+// in int64, weights from 0 to 2^40 a unit, budgets on existing kinds; modules
+// as Unit says, not nested, and exactly the units inside them by name (LiesIn)
+// naming them as theirs.
 absl::Status Validate(const SearchSpace& space);
 
 // InvalidArgument unless `assignment` has one legal level index per unit.
