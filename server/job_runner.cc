@@ -99,6 +99,17 @@ v1::Job DescribeJob(const JobRecord& record) {
   return job;
 }
 
+void ForgetSearch(JobRecord& record) {
+  v1::Job found;
+  found.ParseFromString(record.results);
+  found.clear_incumbent();
+  found.clear_incumbents();
+  found.clear_stopped_by();
+  found.clear_audited_tasks();
+  found.clear_unaudited_tasks();
+  record.results = found.SerializeAsString();
+}
+
 JobRunner::JobRunner(const JobRecord& record, v1::JobSpec spec,
                      Journal& journal, ArtifactSet& artifacts)
     : record_(record),
@@ -191,13 +202,19 @@ absl::StatusOr<bool> JobRunner::Advance(absl::Time now) {
       }
       break;
     case v1::Job::REPORTING:
-      status = begun_ ? EndReport(now) : BeginReport();
+      if (!begun_) {
+        status = BeginReport();
+      } else if (!audit_begun_) {
+        status = BeginAudit();
+      } else if (audits_.empty()) {
+        status = EndReport(now);
+      }
       break;
     default:
       return absl::InternalError(absl::StrCat("job in state ", record_.state));
   }
   if (!status.ok()) return status;
-  return pending_.empty() && !HasEnded(record_);
+  return pending_.empty() && !HasEnded(record_) && !AwaitsAudits();
 }
 
 bool JobRunner::BlobsPresent(const v1::LevelTable& table) const {
@@ -428,13 +445,6 @@ std::vector<std::string> JobRunner::TakeWithdrawn() {
   return std::exchange(withdrawn_, {});
 }
 
-void JobRunner::ForgetSearch() {
-  outcome_.clear_incumbent();
-  outcome_.clear_incumbents();
-  outcome_.clear_stopped_by();
-  UpdateRecord();
-}
-
 void JobRunner::AddPair(Wanted& wanted, const std::string& levels,
                         int32_t sequence) const {
   wanted.pairs.push_back({levels, sequence});
@@ -554,6 +564,22 @@ std::vector<std::string> JobRunner::KeysOf(const v1::EvaluateTask& task) const {
     const std::string phenotype = keys_->Phenotype(levels);
     for (const int32_t sequence : task.sequences()) {
       keys.push_back(keys_->Key(phenotype, task.data().sha256(), sequence));
+    }
+  }
+  return keys;
+}
+
+std::vector<std::string> JobRunner::BuildKeysOf(const v1::Task& task) const {
+  std::vector<std::string> keys;
+  if (task.build().step() == kProfileStep) {
+    keys.push_back(ProfileKey(spec_, task.numeric_class()));
+  }
+  for (const v1::LevelTable::Unit& unit : task.build().units().units()) {
+    for (const v1::LevelTable::Level& level : unit.levels()) {
+      for (const std::string& layer : unit.layers()) {
+        keys.push_back(
+            BlobKey(spec_, task.numeric_class(), {layer, level.name()}));
+      }
     }
   }
   return keys;
@@ -710,7 +736,12 @@ absl::Status JobRunner::EndReport(absl::Time now) {
   holder.clear_incumbents();
   record_.state = v1::Job::SUCCEEDED;
   record_.end_time_ns = absl::ToUnixNanos(now);
-  return SaveRecord();
+  absl::Status status = SaveRecord();
+  if (!status.ok()) {  // not ended yet: it can be taken up again
+    record_.state = v1::Job::REPORTING;
+    record_.end_time_ns = 0;
+  }
+  return status;
 }
 
 absl::Status JobRunner::CheckResult(const v1::Task& task,
@@ -750,15 +781,17 @@ absl::Status JobRunner::CheckResult(const v1::Task& task,
 }
 
 void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
-                       bool replace, JournalBatch& batch) const {
+                       const std::string& worker, bool replace,
+                       JournalBatch& batch) const {
   if (task.has_build()) {
     if (task.build().step() == kProfileStep) {
       batch.builds.push_back({ProfileKey(spec_, task.numeric_class()),
-                              result.build().profile().SerializeAsString()});
+                              result.build().profile().SerializeAsString(),
+                              worker});
     }
     for (const auto& [name, blob] : BlobsOf(result.build())) {
       batch.builds.push_back({BlobKey(spec_, task.numeric_class(), name),
-                              blob.SerializeAsString()});
+                              blob.SerializeAsString(), worker});
     }
     return;
   }
@@ -767,8 +800,18 @@ void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
     const v1::SampleSums& sums = result.evaluate().sums(static_cast<int>(i));
     if (replace) batch.forget_measurements.push_back(keys[i]);
     batch.measurements.push_back(
-        {keys[i], {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()}});
+        {keys[i],
+         {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()},
+         worker});
   }
+}
+
+void JobRunner::Confirm(const v1::Task& task, JournalBatch& batch) const {
+  std::vector<std::string>& keys =
+      task.has_build() ? batch.confirm_builds : batch.confirm_measurements;
+  const std::vector<std::string> found =
+      task.has_build() ? BuildKeysOf(task) : KeysOf(task.evaluate());
+  keys.insert(keys.end(), found.begin(), found.end());
 }
 
 int64_t JobRunner::TokensOf(const v1::Task& task) {
@@ -796,18 +839,11 @@ void JobRunner::Finish(const v1::Task& task, const v1::TaskResult& result) {
 
 void JobRunner::Reopen(const v1::Task& task, JournalBatch& batch) {
   pending_.insert(task.id());
+  audits_.erase(task.id());
   if (task.has_build()) {
-    if (task.build().step() == kProfileStep) {
-      batch.forget_builds.push_back(ProfileKey(spec_, task.numeric_class()));
-    }
-    for (const v1::LevelTable::Unit& unit : task.build().units().units()) {
-      for (const v1::LevelTable::Level& level : unit.levels()) {
-        for (const std::string& layer : unit.layers()) {
-          batch.forget_builds.push_back(
-              BlobKey(spec_, task.numeric_class(), {layer, level.name()}));
-        }
-      }
-    }
+    const std::vector<std::string> keys = BuildKeysOf(task);
+    batch.forget_builds.insert(batch.forget_builds.end(), keys.begin(),
+                               keys.end());
     return;
   }
   for (const std::string& key : KeysOf(task.evaluate())) {
@@ -848,7 +884,10 @@ v1::Job JobRunner::Describe() const {
     job.set_activity(absl::StrCat("building levels, ", counted));
   } else if (record_.state == v1::Job::REPORTING) {
     job.set_progress(share);
-    job.set_activity(absl::StrCat("held-out measurements, ", counted));
+    job.set_activity(AwaitsAudits()
+                         ? absl::StrCat("a second worker confirms the winner, ",
+                                        audits_.size(), " tasks left")
+                         : absl::StrCat("held-out measurements, ", counted));
   } else if (round_.has_value()) {
     job.set_progress(round_->progress);
     job.set_activity(absl::StrCat(round_->purpose, ", ", counted));

@@ -43,6 +43,9 @@ bool HasEnded(const JobRecord& record);
 // The job as the API shows it, from its record alone.
 v1::Job DescribeJob(const JobRecord& record);
 
+// The rounds are about to be deleted: nothing found or decided counts.
+void ForgetSearch(JobRecord& record);
+
 // Thread-compatible.
 class JobRunner {
  public:
@@ -79,11 +82,14 @@ class JobRunner {
   absl::Status CheckResult(const v1::Task& task,
                            const v1::TaskResult& result) const;
 
-  // Adds what `result` teaches to `batch`. `replace`: overwrite what an
-  // earlier result taught. Nothing changes here until Finish(): the batch may
-  // not become durable.
-  void Record(const v1::Task& task, const v1::TaskResult& result, bool replace,
+  // Adds what `result` teaches to `batch`. `worker`: who alone vouches for it,
+  // "" if two do. `replace`: overwrite what an earlier result taught. Nothing
+  // changes here until Finish(): the batch may not become durable.
+  void Record(const v1::Task& task, const v1::TaskResult& result,
+              const std::string& worker, bool replace,
               JournalBatch& batch) const;
+  // Adds that a second worker got the result of `task`.
+  void Confirm(const v1::Task& task, JournalBatch& batch) const;
   // What Finish() will add to record().evaluated_tokens.
   static int64_t TokensOf(const v1::Task& task);
   // The batch is durable: the task is done.
@@ -91,8 +97,22 @@ class JobRunner {
   // The result of a finished task is in doubt: nothing is told until it is
   // finished again.
   void Reopen(const v1::Task& task, JournalBatch& batch);
-  // The rounds are about to be deleted: nothing found or decided counts.
-  void ForgetSearch();
+  // Audits (server/job_audit.cc). The job does not end before those that are
+  // expected have ended: another worker confirmed the result, or none was there.
+  struct Audit {
+    v1::Task task;
+    std::string value;   // as given to LeaseTable::Complete
+    std::string worker;  // whose result it is
+  };
+  void ExpectAudit(const std::string& task_id) { audits_.insert(task_id); }
+  void EndAudit(const std::string& task_id, bool confirmed);
+  // Results of earlier lives and jobs to be audited, since the last call.
+  std::vector<Audit> TakeAudits();
+  // True if nothing else is left to do.
+  bool AwaitsAudits() const { return audit_begun_ && !audits_.empty(); }
+  // True if several workers took part, as far as the audit has seen.
+  bool made_by_fleet() const { return made_by_fleet_; }
+
   // The task is replaced by smaller ones (TakeTasks).
   void SplitTask(const v1::Task& task);
 
@@ -126,6 +146,7 @@ class JobRunner {
   absl::Status TellRound();
   absl::Status BeginReport();
   absl::Status EndReport(absl::Time now);
+  absl::Status BeginAudit();
   Wanted WantedFor(const search::Round& round) const;
   void AddPair(Wanted& wanted, const std::string& levels,
                int32_t sequence) const;
@@ -133,6 +154,7 @@ class JobRunner {
   void EmitTasks(const Wanted& wanted, const std::string& known);
   void Emit(v1::Task task);
   std::vector<std::string> KeysOf(const v1::EvaluateTask& task) const;
+  std::vector<std::string> BuildKeysOf(const v1::Task& task) const;
   bool AllKnown(const v1::EvaluateTask& task) const;
   search::RoundResults ResultsOf(const search::Round& round,
                                  const v1::EvaluateResult& flat) const;
@@ -161,6 +183,11 @@ class JobRunner {
   std::optional<search::Round> round_;      // pending
   RoundRow row_;                            // of round_
   std::vector<search::Incumbent> winners_;  // one for each target
+
+  std::set<std::string> audits_;  // task ids
+  std::vector<Audit> new_audits_;
+  bool audit_begun_ = false;
+  bool made_by_fleet_ = false;
 
   bool begun_ = false;          // the tasks of the present state were emitted
   std::vector<Wanted> wanted_;  // present round or report

@@ -46,11 +46,13 @@ struct RoundRow {
 struct MeasurementRecord {
   std::string key;  // see server/measurement_plan.h
   search::SampleSums sums;
+  std::string worker = {};  // that alone vouches for it; "" once two agree
 };
 
 struct BuildRecord {
-  std::string key;     // see server/level_build.h
-  std::string result;  // v1::LevelTable::Blob
+  std::string key;          // see server/level_build.h
+  std::string result;       // v1::LevelTable::Blob
+  std::string worker = {};  // as of a measurement
 };
 
 struct LocalFileRecord {
@@ -64,18 +66,26 @@ struct LocalFileRecord {
 struct JournalBatch {
   std::vector<std::string> forget_measurements;  // keys, before all else
   std::vector<std::string> forget_builds;        // keys, before all else
+  // Workers that were proved wrong: what they alone vouch for is forgotten
+  // (before all else), and they stay known.
+  std::vector<std::string> quarantined;
   std::vector<std::string> delete_rounds;        // jobs, before all else
   std::vector<std::string> delete_jobs;          // with their rounds
   std::vector<JobRecord> jobs;                   // inserted or replaced
   std::vector<RoundRow> rounds;                  // inserted or replaced
   std::vector<MeasurementRecord> measurements;   // kept if already there
   std::vector<BuildRecord> builds;               // replaced
+  // Keys that a second worker vouches for, too; after all else.
+  std::vector<std::string> confirm_measurements;
+  std::vector<std::string> confirm_builds;
   std::vector<LocalFileRecord> local_files;      // replaced
 
   bool empty() const {
     return forget_measurements.empty() && forget_builds.empty() &&
-           delete_rounds.empty() && delete_jobs.empty() && jobs.empty() &&
-           rounds.empty() && measurements.empty() && builds.empty() &&
+           quarantined.empty() && delete_rounds.empty() &&
+           delete_jobs.empty() && jobs.empty() && rounds.empty() &&
+           measurements.empty() && builds.empty() &&
+           confirm_measurements.empty() && confirm_builds.empty() &&
            local_files.empty();
   }
 };
@@ -97,6 +107,9 @@ class Journal {
       const std::string& job, int64_t first, int64_t limit) = 0;
   virtual absl::StatusOr<std::optional<search::SampleSums>> FindMeasurement(
       const std::string& key) = 0;
+  // MeasurementRecord::worker; "" too if there is no such measurement.
+  virtual absl::StatusOr<std::string> FindWorker(const std::string& key) = 0;
+  virtual absl::StatusOr<std::vector<std::string>> LoadQuarantined() = 0;
   virtual absl::StatusOr<std::optional<std::string>> FindBuild(
       const std::string& key) = 0;
   virtual absl::StatusOr<std::vector<LocalFileRecord>> LoadLocalFiles() = 0;

@@ -8,22 +8,10 @@
 namespace evopress::server {
 namespace {
 
-using Action = CompletionOutcome::Action;
-using v1::CompleteTasksResponse;
-
 void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
   const int64_t nanoseconds = absl::ToInt64Nanoseconds(duration);
   message.set_seconds(nanoseconds / 1'000'000'000);
   message.set_nanos(static_cast<int32_t>(nanoseconds % 1'000'000'000));
-}
-
-// Of a task that failed, before the same worker tries it again.
-constexpr absl::Duration kFirstRest = absl::Seconds(1);
-constexpr absl::Duration kLongestRest = absl::Minutes(1);
-
-bool CanSplit(const v1::Task& task) {
-  return task.has_evaluate() && (task.evaluate().assignments_size() > 1 ||
-                                 task.evaluate().sequences_size() > 1);
 }
 
 }  // namespace
@@ -73,6 +61,7 @@ void LeaseTable::RemoveTask(const std::string& id) {
     if (queue.empty()) queues_.erase(it->second.task.job());
   }
   if (!it->second.done || it->second.disputed) --open_tasks_;
+  EndAudit(id, it->second);
   tasks_.erase(it);
 }
 
@@ -185,7 +174,7 @@ std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
       // All tasks of a job share one class: no need to look further.
       if (!MayTake(entry, worker)) break;
       if (entry.avoid.count(worker_id) != 0 &&
-          (entry.disputed || AnotherCanTake(entry, worker_id))) {
+          AnotherCanTake(entry, worker_id)) {
         continue;
       }
       const std::string id = queue[i];
@@ -196,7 +185,7 @@ std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
       return id;
     }
   }
-  return "";
+  return NextAuditFor(worker);
 }
 
 absl::StatusOr<v1::LeaseTasksResponse> LeaseTable::LeaseTasks(
@@ -290,219 +279,8 @@ void LeaseTable::Quarantine(const std::string& worker_id) {
   }
 }
 
-absl::StatusOr<CompletionOutcome> LeaseTable::Complete(
-    const std::string& session_id, const v1::Completion& completion,
-    const std::string& value, const v1::Fault* fault, absl::Time now) {
-  auto session = Touch(session_id, now);
-  if (!session.ok()) return session.status();
-  const std::string worker_id = (*session)->worker;
-  WorkerEntry& worker = workers_[worker_id];
-  CompletionOutcome outcome;
-  outcome.verdict = CompleteTasksResponse::STALE;
-
-  // Whether this worker's fault still matters: a late one does not, the task
-  // may be with somebody else by now.
-  const auto lease = (*session)->leases.find(completion.token());
-  const bool own = lease != (*session)->leases.end() &&
-                   lease->second.task == completion.task_id();
-  const bool holds = own && !lease->second.cancelled;
-  const auto it = tasks_.find(completion.task_id());
-  if (it == tasks_.end() || worker.state == v1::Worker::QUARANTINED) {
-    if (own) DropLease(**session, completion.token());
-    return outcome;
-  }
-  TaskEntry& entry = it->second;
-  if (!MayTake(entry, worker)) {
-    outcome.verdict = CompleteTasksResponse::REJECTED;
-    outcome.message = absl::StrCat(
-        "worker ", worker_id, " of numeric class ", worker.info.numeric_class(),
-        " answered a task of class ", entry.task.numeric_class());
-    return outcome;
-  }
-  // The lease ends here without putting the task back into the queue.
-  if (own) {
-    (*session)->leases.erase(lease);
-    entry.tokens.erase(completion.token());
-  }
-
-  if (fault != nullptr) {
-    if (!holds || (entry.done && !entry.disputed)) return outcome;
-    return CompleteWithFault(it->first, entry, worker_id, *fault, now);
-  }
-  if (entry.disputed) {
-    return CompleteDisputed(it->first, entry, worker_id, value);
-  }
-  if (!entry.done) {
-    ++worker.completed;
-    entry.done = true;
-    --open_tasks_;
-    entry.accepted = value;
-    entry.votes[value].insert(worker_id);
-    CancelLeases(entry);
-    if (entry.queued) {
-      std::deque<std::string>& queue = queues_[entry.task.job()];
-      queue.erase(std::remove(queue.begin(), queue.end(), it->first),
-                  queue.end());
-      if (queue.empty()) queues_.erase(entry.task.job());
-      entry.queued = false;
-    }
-    outcome.verdict = CompleteTasksResponse::ACCEPTED;
-    outcome.action = Action::kAccept;
-    return outcome;
-  }
-  if (value == entry.accepted) {
-    entry.votes[value].insert(worker_id);
-    outcome.verdict = CompleteTasksResponse::DUPLICATE;
-    return outcome;
-  }
-  entry.disputed = true;
-  outcome.verdict = CompleteTasksResponse::CONFLICT;
-  if (entry.votes[entry.accepted].count(worker_id) == 0) {
-    entry.votes[value].insert(worker_id);
-  }
-  if (entry.votes[entry.accepted].size() >= 2) {
-    entry.disputed = false;
-    Quarantine(worker_id);
-    outcome.message =
-        absl::StrCat("worker ", worker_id, " gave a result of ", it->first,
-                     " that two others agree is wrong; it is "
-                     "quarantined");
-    return outcome;
-  }
-  entry.avoid.insert(worker_id);
-  for (const std::string& voter : entry.votes[entry.accepted]) {
-    entry.avoid.insert(voter);
-  }
-  ++open_tasks_;
-  Enqueue(it->first, entry, /*first=*/true);
-  outcome.action = Action::kDispute;
-  outcome.message = absl::StrCat(
-      "two different results of task ", it->first, ": worker ", worker_id,
-      " contradicts ", absl::StrJoin(entry.votes[entry.accepted], ", "),
-      "; another worker has to decide");
-  return outcome;
-}
-
-CompletionOutcome LeaseTable::CompleteDisputed(const std::string& id,
-                                               TaskEntry& entry,
-                                               const std::string& worker_id,
-                                               const std::string& value) {
-  CompletionOutcome outcome;
-  for (const auto& [other, voters] : entry.votes) {
-    if (voters.count(worker_id) == 0) continue;
-    outcome.verdict = other == value ? CompleteTasksResponse::DUPLICATE
-                                     : CompleteTasksResponse::CONFLICT;
-    if (entry.tokens.empty()) Enqueue(id, entry, /*first=*/true);
-    return outcome;
-  }
-  entry.votes[value].insert(worker_id);
-  entry.avoid.insert(worker_id);
-  ++workers_[worker_id].completed;
-  if (entry.votes[value].size() < 2) {
-    outcome.verdict = CompleteTasksResponse::CONFLICT;
-    if (static_cast<int>(entry.votes.size()) >= options_.max_votes) {
-      outcome.action = Action::kFail;
-      outcome.message = absl::StrCat(
-          "task ", id, " is not reproducible: ", entry.votes.size(),
-          " workers gave as many results");
-      return outcome;
-    }
-    if (entry.tokens.empty()) Enqueue(id, entry, /*first=*/true);
-    return outcome;
-  }
-  outcome.verdict = CompleteTasksResponse::ACCEPTED;
-  outcome.action =
-      value == entry.accepted ? Action::kConfirm : Action::kReplace;
-  entry.accepted = value;
-  entry.disputed = false;
-  --open_tasks_;
-  CancelLeases(entry);
-  std::vector<std::string> liars;
-  for (const auto& [other, voters] : entry.votes) {
-    if (other != value) liars.insert(liars.end(), voters.begin(), voters.end());
-  }
-  for (const std::string& liar : liars) Quarantine(liar);
-  outcome.message = absl::StrCat(
-      "task ", id, " is decided; quarantined: ", absl::StrJoin(liars, ", "));
-  return outcome;
-}
-
-CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
-                                                TaskEntry& entry,
-                                                const std::string& worker_id,
-                                                const v1::Fault& fault,
-                                                absl::Time now) {
-  CompletionOutcome outcome;
-  outcome.verdict = CompleteTasksResponse::ACCEPTED;
-  outcome.message = absl::StrCat("worker ", worker_id, ": ",
-                                 v1::Fault::Kind_Name(fault.kind()), ": ",
-                                 fault.message().substr(0, 2000));
-  if (fault.kind() == v1::Fault::BAD_INPUT) {
-    outcome.action = Action::kFail;
-    return outcome;
-  }
-  if (fault.kind() == v1::Fault::OUT_OF_MEMORY && CanSplit(entry.task) &&
-      !entry.disputed) {
-    outcome.action = Action::kSplit;
-    return outcome;
-  }
-  entry.avoid.insert(worker_id);
-  if (fault.kind() == v1::Fault::TRANSIENT) {
-    if (++entry.transient_faults >= options_.max_transient_faults) {
-      outcome.action = Action::kFail;
-      outcome.message =
-          absl::StrCat(entry.transient_faults,
-                       " attempts did not heal, the last on ", outcome.message);
-      return outcome;
-    }
-    RetryLater(id, entry, worker_id, entry.transient_faults, now);
-    return outcome;
-  }
-  const int own = ++entry.faults[worker_id];
-  entry.first_fault = std::min(entry.first_fault, now);
-  const bool alone = !AnotherMayCome(entry, now) &&
-                     now - entry.first_fault >= options_.fleet_patience;
-  if (static_cast<int>(entry.faults.size()) >= options_.max_faults ||
-      (alone && own >= options_.max_faults)) {
-    outcome.action = Action::kFail;
-    int all = 0;
-    for (const auto& [worker, count] : entry.faults) all += count;
-    outcome.message =
-        absl::StrCat(all, " attempts on ", entry.faults.size(),
-                     " workers failed, the last on ", outcome.message);
-    return outcome;
-  }
-  RetryLater(id, entry, worker_id, own, now);
-  return outcome;
-}
-
-bool LeaseTable::AnotherMayCome(const TaskEntry& entry, absl::Time now) const {
-  for (const auto& [id, worker] : workers_) {
-    const bool there = worker.state == v1::Worker::ACTIVE ||
-                       (worker.state == v1::Worker::LOST &&
-                        now - worker.last_seen < options_.fleet_patience);
-    if (there && MayTake(entry, worker) && entry.faults.count(id) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// Another worker may take it at once; the same one after a rest.
-void LeaseTable::RetryLater(const std::string& id, TaskEntry& entry,
-                            const std::string& worker, int failures,
-                            absl::Time now) {
-  if (!entry.tokens.empty()) return;
-  if (AnotherCanTake(entry, worker)) {
-    Enqueue(id, entry, /*first=*/true);
-    return;
-  }
-  const absl::Duration rest =
-      std::min(kFirstRest * (1 << std::min(failures - 1, 10)), kLongestRest);
-  resting_.emplace(now + rest, id);
-}
-
 bool LeaseTable::Expire(absl::Time now) {
+  first_time_ = std::min(first_time_, now);
   bool freed = false;
   while (!resting_.empty() && resting_.begin()->first <= now) {
     const auto it = tasks_.find(resting_.begin()->second);

@@ -4,15 +4,19 @@
 // Invariants
 //  1. A task is done once: the first valid result wins, equal ones are
 //     duplicates.
-//  2. A task has at most one live lease, except while its result is disputed.
+//  2. A task has at most one live lease, and a done one none, except for its
+//     audit and while its result is disputed.
 //  3. Two budgets. Losing a worker never counts against a task. Reported
 //     faults do: one that three workers report is a verdict on the task. As
 //     long as fewer have tried, the fault may be theirs, and the task waits for
 //     others; it is a verdict, too, if for `fleet_patience` nobody else was
 //     there. What may heal by itself (a full disk, a network) has a budget of
 //     its own.
-//  4. A different second result opens a dispute: other workers compute the
-//     task until two agree; those who said otherwise are quarantined.
+//  4. An audit is a second worker's computation of a done task. Audits come
+//     after all other work, and end without a verdict if nobody is there.
+//  5. A different second result opens a dispute: other workers compute the
+//     task until two agree; those who said otherwise are quarantined. So is who
+//     contradicts itself, which is asked for if there are only two.
 #ifndef EVOPRESS_SERVER_LEASE_TABLE_H_
 #define EVOPRESS_SERVER_LEASE_TABLE_H_
 
@@ -38,6 +42,8 @@ struct LeaseTableOptions {
   absl::Duration fleet_patience = absl::Minutes(1);
   int max_transient_faults = 20;
   int max_votes = 5;  // different opinions before a task fails
+  // Each worker's first result is audited, then every one of so many.
+  int64_t results_per_audit = 32;
   int64_t max_tasks = 1 << 20;
   int64_t max_workers = 16384;
   int max_leases_per_session = 256;
@@ -52,6 +58,7 @@ struct CompletionOutcome {
     kDispute,  // the result accepted before is in doubt: forget it for now
     kConfirm,  // dispute over, the result accepted before was right
     kReplace,  // dispute over, this result replaces the one accepted before
+    kAudited,  // a second worker got the accepted result
     kSplit,    // out of memory: replace the task by smaller ones
     kFail,     // the task cannot be done: `message`
   };
@@ -59,6 +66,9 @@ struct CompletionOutcome {
       v1::CompleteTasksResponse::VERDICT_UNSPECIFIED;
   Action action = Action::kNone;
   std::string message;  // for logs and errors; names workers
+  std::string worker;   // who completed
+  bool audit_due = false;           // of an accepted result
+  std::vector<std::string> liars;   // quarantined by this completion
 };
 
 // Thread-compatible.
@@ -96,6 +106,21 @@ class LeaseTable {
                                              const v1::Fault* fault,
                                              absl::Time now);
 
+  // Audits. Has a second worker compute a done task whose result only one
+  // gave; nothing if it need not be. Whether it is awaited now.
+  bool RequestAudit(const std::string& id);
+  // The same of a result that was accepted in an earlier life. ResourceExhausted
+  // if full.
+  absl::StatusOr<bool> AddAudit(const v1::Task& task, const std::string& value,
+                                const std::string& worker);
+  // Ends and names the audits of a job that nobody is there to make. With
+  // `fleet`, workers that were there lately, or may not be back yet since the
+  // table was made, are waited for.
+  std::vector<std::string> TakeHopelessAudits(const std::string& job,
+                                              bool fleet, absl::Time now);
+  // As when two workers proved it wrong.
+  void AddQuarantined(const std::string& worker);
+
   // Drops leases of silent workers, frees tasks that wait after a fault. True
   // if a task became free.
   bool Expire(absl::Time now);
@@ -112,6 +137,8 @@ class LeaseTable {
     bool done = false;
     bool disputed = false;
     bool queued = false;
+    bool audit = false;  // awaited
+    int repeated = 0;    // opinions in a dispute
     std::string accepted;                                // value
     std::map<std::string, std::set<std::string>> votes;  // value -> workers
     std::set<std::string> avoid;  // workers that failed or voted
@@ -138,6 +165,7 @@ class LeaseTable {
     std::string session;  // "" if none is valid
     v1::Worker::State state = v1::Worker::ACTIVE;
     int64_t completed = 0;
+    int64_t results = 0;  // accepted ones
     absl::Time last_seen;
   };
 
@@ -158,18 +186,30 @@ class LeaseTable {
   void RetryLater(const std::string& id, TaskEntry& entry,
                   const std::string& worker, int failures, absl::Time now);
   std::string NextTaskFor(const WorkerEntry& worker);
+  std::string NextAuditFor(const WorkerEntry& worker);
+  void EndAudit(const std::string& id, TaskEntry& entry);
   CompletionOutcome CompleteWithFault(const std::string& id, TaskEntry& entry,
                                       const std::string& worker,
                                       const v1::Fault& fault, absl::Time now);
+  CompletionOutcome CompleteAgain(const std::string& id, TaskEntry& entry,
+                                  const std::string& worker,
+                                  const std::string& value);
   CompletionOutcome CompleteDisputed(const std::string& id, TaskEntry& entry,
                                      const std::string& worker,
-                                     const std::string& value);
+                                     const std::string& value, absl::Time now);
+  CompletionOutcome RepeatOpinion(const std::string& id, TaskEntry& entry,
+                                  const std::string& worker,
+                                  const std::string& before,
+                                  const std::string& value, absl::Time now);
+  CompletionOutcome Decide(const std::string& id, TaskEntry& entry,
+                           const std::string& value);
   void Quarantine(const std::string& worker);
   void ForgetOldWorkers();
 
   const LeaseTableOptions options_;
   std::map<std::string, TaskEntry> tasks_;
   std::map<std::string, std::deque<std::string>> queues_;  // job -> task ids
+  std::map<std::string, std::deque<std::string>> audits_;  // job -> task ids
   std::multimap<absl::Time, std::string> resting_;  // tasks, by when they end
   std::set<std::string> paused_;
   std::string last_job_;  // round-robin position
@@ -177,6 +217,7 @@ class LeaseTable {
   std::map<std::string, WorkerEntry> workers_;
   int64_t open_tasks_ = 0;
   int64_t next_serial_ = 0;
+  absl::Time first_time_ = absl::InfiniteFuture();  // seen by this table
 };
 
 }  // namespace evopress::server

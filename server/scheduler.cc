@@ -63,6 +63,11 @@ absl::StatusOr<std::unique_ptr<Scheduler>> Scheduler::Start(
     for (const LocalFileRecord& file : *files) artifacts.AddLocalFile(file);
     auto records = scheduler->journal_->LoadJobs();
     if (!records.ok()) return records.status();
+    auto quarantined = scheduler->journal_->LoadQuarantined();
+    if (!quarantined.ok()) return quarantined.status();
+    for (const std::string& worker : *quarantined) {
+      scheduler->leases_.AddQuarantined(worker);
+    }
     for (JobRecord& record : *records) {
       const std::string id = record.id;
       if (!record.request_id.empty()) {
@@ -112,11 +117,13 @@ bool Scheduler::Poll() {
 bool Scheduler::MoveOn() {
   const absl::Time now = options_.clock->Now();
   if (leases_.Expire(now)) changed_.NotifyAll();
+  SettleLiars();
   bool more = false;
   for (auto& [id, entry] : jobs_) {
     if (entry.runner != nullptr) {
       entry.runner->Tick(now);
-      entry.ready = entry.ready || entry.runner->Overdue();
+      entry.ready = entry.ready || entry.runner->Overdue() ||
+                    DropHopelessAudits(entry);
     }
     if (!entry.ready) continue;
     Step(entry);
@@ -183,6 +190,7 @@ void Scheduler::Step(Entry& entry) {
     }
   }
   entry.ready = *more;
+  BeginAudits(entry);
   Changed(entry);
   if (HasEnded(entry.record)) {
     spdlog::info("job {} has ended", entry.record.id);

@@ -123,6 +123,10 @@ class Scheduler {
   absl::StatusOr<v1::CompleteTasksResponse::Verdict> CompleteOne(
       const std::string& session, const v1::Completion& completion,
       Settlement& settlement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BeginAudits(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True if the job waited for audits and need not any longer.
+  bool DropHopelessAudits(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SettleLiars() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Settle(Settlement& settlement)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -137,6 +141,8 @@ class Scheduler {
   std::map<std::string, std::string> by_request_ ABSL_GUARDED_BY(mutex_);
   int long_polls_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Quarantined workers that the journal does not know of yet.
+  std::set<std::string> liars_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

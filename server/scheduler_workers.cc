@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,7 +70,45 @@ struct Scheduler::Settlement {
   std::set<std::string> touched;  // jobs
   std::set<std::string> rewind;   // jobs whose history holds a wrong result
   std::map<std::string, std::string> failed;  // job -> message
+  std::vector<std::pair<std::string, std::string>> audited;  // job, task id
 };
+
+namespace {
+
+// Sums that make a search believe what they say, or break it.
+bool AllFinite(const v1::TaskResult& result) {
+  return std::all_of(result.evaluate().sums().begin(),
+                     result.evaluate().sums().end(),
+                     [](const v1::SampleSums& sums) {
+                       return std::isfinite(sums.kl()) &&
+                              std::isfinite(sums.topk_kl()) &&
+                              std::isfinite(sums.nll());
+                     });
+}
+
+}  // namespace
+
+void Scheduler::BeginAudits(Entry& entry) {
+  const bool awaited = entry.runner->AwaitsAudits();
+  for (const JobRunner::Audit& audit : entry.runner->TakeAudits()) {
+    auto added = leases_.AddAudit(audit.task, audit.value, audit.worker);
+    if (!added.ok() || !*added) {
+      entry.runner->EndAudit(audit.task.id(), /*confirmed=*/added.ok());
+    }
+  }
+  DropHopelessAudits(entry);
+  entry.ready = entry.ready || (awaited && !entry.runner->AwaitsAudits());
+}
+
+bool Scheduler::DropHopelessAudits(Entry& entry) {
+  if (!entry.runner->AwaitsAudits()) return false;
+  for (const std::string& id : leases_.TakeHopelessAudits(
+           entry.record.id, entry.runner->made_by_fleet(),
+           options_.clock->Now())) {
+    entry.runner->EndAudit(id, /*confirmed=*/false);
+  }
+  return !entry.runner->AwaitsAudits();
+}
 
 absl::StatusOr<v1::OpenSessionResponse> Scheduler::OpenSession(
     const v1::OpenSessionRequest& request) {
@@ -231,11 +270,23 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
     case Action::kReplace:
       settlement.rewind.insert(task.job());
       [[fallthrough]];
-    case Action::kAccept:
     case Action::kConfirm:
-      runner->Record(task, completion.result(),
+      runner->Record(task, completion.result(), /*worker=*/"",
                      outcome->action == Action::kReplace, batch);
       settlement.done.push_back({task, completion.result()});
+      break;
+    case Action::kAccept:
+      runner->Record(task, completion.result(), outcome->worker,
+                     /*replace=*/false, batch);
+      settlement.done.push_back({task, completion.result()});
+      if ((outcome->audit_due || !AllFinite(completion.result())) &&
+          leases_.RequestAudit(task.id())) {
+        runner->ExpectAudit(task.id());
+      }
+      break;
+    case Action::kAudited:
+      runner->Confirm(task, batch);
+      settlement.audited.push_back({task.job(), task.id()});
       break;
     case Action::kDispute:
       runner->Reopen(task, batch);
@@ -249,6 +300,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
           Subject(task, runner->record().rounds), ": ", outcome->message);
       break;
   }
+  liars_.insert(outcome->liars.begin(), outcome->liars.end());
   if (outcome->action != Action::kNone) settlement.touched.insert(task.job());
   return fault == &malformed ? CompleteTasksResponse::REJECTED
                              : outcome->verdict;
@@ -256,11 +308,25 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
 
 absl::Status Scheduler::Settle(Settlement& settlement) {
   JournalBatch& batch = settlement.batch;
-  for (const std::string& job : settlement.rewind) {
-    jobs_.at(job).runner->ForgetSearch();
+  // What a liar alone vouches for is forgotten, and all searches told anew:
+  // those that did not lean on it only replay what they know.
+  batch.quarantined.assign(liars_.begin(), liars_.end());
+  if (!batch.quarantined.empty()) {
+    for (const auto& [id, entry] : jobs_) {
+      if (!HasEnded(entry.record)) settlement.rewind.insert(id);
+    }
+    const auto by_liar = [&](const auto& record) {
+      return liars_.count(record.worker) != 0;
+    };
+    std::erase_if(batch.measurements, by_liar);
+    std::erase_if(batch.builds, by_liar);
   }
+  settlement.touched.insert(settlement.rewind.begin(), settlement.rewind.end());
   for (const std::string& job : settlement.touched) {
-    batch.jobs.push_back(jobs_.at(job).runner->record());
+    const Entry& entry = jobs_.at(job);
+    batch.jobs.push_back(entry.runner != nullptr ? entry.runner->record()
+                                                 : entry.record);
+    if (settlement.rewind.count(job) != 0) ForgetSearch(batch.jobs.back());
     for (const Settlement::Done& done : settlement.done) {
       if (done.task.job() != job) continue;
       batch.jobs.back().evaluated_tokens += JobRunner::TokensOf(done.task);
@@ -279,18 +345,23 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
     }
     return status;
   }
+  liars_.clear();
   for (const Settlement::Done& done : settlement.done) {
     jobs_.at(done.task.job()).runner->Finish(done.task, done.result);
+  }
+  for (const auto& [job, task] : settlement.audited) {
+    jobs_.at(job).runner->EndAudit(task, /*confirmed=*/true);
   }
   for (const auto& [job, message] : settlement.failed) {
     EndJob(jobs_.at(job), v1::Job::FAILED, message).IgnoreError();
   }
   for (const std::string& job : settlement.touched) {
     Entry& entry = jobs_.at(job);
-    if (entry.runner == nullptr) continue;
+    const bool halted = entry.runner == nullptr;
     if (settlement.rewind.count(job) != 0) {
-      entry.record = entry.runner->record();
-      MakeRunner(entry);
+      if (!halted) entry.record = entry.runner->record();
+      ForgetSearch(entry.record);
+      if (!halted) MakeRunner(entry);
     }
     if (entry.runner == nullptr) continue;
     if (entry.record.paused) {
@@ -300,6 +371,12 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
     }
   }
   return absl::OkStatus();
+}
+
+void Scheduler::SettleLiars() {
+  if (liars_.empty()) return;
+  Settlement settlement;
+  Settle(settlement).IgnoreError();  // again with the next turn
 }
 
 absl::StatusOr<v1::CompleteTasksResponse> Scheduler::CompleteTasks(

@@ -11,7 +11,7 @@
 namespace evopress::server {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x45766f50;  // "EvoP"
 
 constexpr char kSchema[] = R"sql(
@@ -45,16 +45,30 @@ CREATE TABLE measurements (
   topk_kl REAL,
   nll REAL,
   bits BLOB NOT NULL,
-  positions INTEGER NOT NULL) WITHOUT ROWID;
+  positions INTEGER NOT NULL,
+  worker TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+CREATE INDEX measurements_of ON measurements (worker) WHERE worker <> '';
 CREATE TABLE builds (
   key TEXT PRIMARY KEY,
-  result BLOB NOT NULL) WITHOUT ROWID;
+  result BLOB NOT NULL,
+  worker TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+CREATE TABLE quarantined (worker TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE local_files (
   sha256 TEXT PRIMARY KEY,
   path TEXT NOT NULL,
   size INTEGER NOT NULL,
   mtime_ns INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
+
+// What makes schema N+1 of schema N.
+constexpr const char* kMigrations[] = {
+    nullptr,
+    R"sql(
+ALTER TABLE measurements ADD COLUMN worker TEXT NOT NULL DEFAULT '';
+CREATE INDEX measurements_of ON measurements (worker) WHERE worker <> '';
+ALTER TABLE builds ADD COLUMN worker TEXT NOT NULL DEFAULT '';
+CREATE TABLE quarantined (worker TEXT PRIMARY KEY) WITHOUT ROWID;
+)sql"};
 
 // The exact bits of three doubles: SQLite turns NaN into NULL.
 constexpr int kBitsBytes = 24;
@@ -86,6 +100,8 @@ class SqliteJournal : public Journal {
                                                    int64_t limit) override;
   absl::StatusOr<std::optional<search::SampleSums>> FindMeasurement(
       const std::string& key) override;
+  absl::StatusOr<std::string> FindWorker(const std::string& key) override;
+  absl::StatusOr<std::vector<std::string>> LoadQuarantined() override;
   absl::StatusOr<std::optional<std::string>> FindBuild(
       const std::string& key) override;
   absl::StatusOr<std::vector<LocalFileRecord>> LoadLocalFiles() override;
@@ -245,6 +261,12 @@ absl::Status SqliteJournal::Open() {
         absl::StrCat("journal ", path_, " is damaged: ", verdict,
                      "; restore the file from a backup or move it away"));
   }
+  for (int64_t from = *version; from < kSchemaVersion; ++from) {
+    absl::Status status =
+        Execute(absl::StrCat("BEGIN IMMEDIATE;", kMigrations[from],
+                             "PRAGMA user_version=", from + 1, ";COMMIT"));
+    if (!status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 
@@ -292,19 +314,24 @@ absl::Status SqliteJournal::WriteJob(const JobRecord& job) {
 
 absl::Status SqliteJournal::Write(const JournalBatch& batch) {
   absl::Status status;
-  const auto remove = [&](const char* sql,
+  const auto run = [&](const char* sql,
                           const std::vector<std::string>& keys) {
     for (const std::string& key : keys) {
       Query query = Prepare(sql);
       query.Text(key);
-      status.Update(Run(query, "cannot delete"));
+      status.Update(Run(query, "cannot write"));
     }
   };
-  remove("DELETE FROM measurements WHERE key=?", batch.forget_measurements);
-  remove("DELETE FROM builds WHERE key=?", batch.forget_builds);
-  remove("DELETE FROM rounds WHERE job=?", batch.delete_rounds);
-  remove("DELETE FROM rounds WHERE job=?", batch.delete_jobs);
-  remove("DELETE FROM jobs WHERE id=?", batch.delete_jobs);
+  run("DELETE FROM measurements WHERE key=?", batch.forget_measurements);
+  run("DELETE FROM builds WHERE key=?", batch.forget_builds);
+  run("DELETE FROM measurements WHERE worker=? AND worker <> ''",
+         batch.quarantined);
+  run("DELETE FROM builds WHERE worker=? AND worker <> ''",
+         batch.quarantined);
+  run("INSERT OR IGNORE INTO quarantined VALUES (?)", batch.quarantined);
+  run("DELETE FROM rounds WHERE job=?", batch.delete_rounds);
+  run("DELETE FROM rounds WHERE job=?", batch.delete_jobs);
+  run("DELETE FROM jobs WHERE id=?", batch.delete_jobs);
   for (const JobRecord& job : batch.jobs) status.Update(WriteJob(job));
   for (const RoundRow& round : batch.rounds) {
     Query query = Prepare("INSERT OR REPLACE INTO rounds VALUES (?,?,?,?,?,?)");
@@ -318,20 +345,24 @@ absl::Status SqliteJournal::Write(const JournalBatch& batch) {
   }
   for (const MeasurementRecord& record : batch.measurements) {
     Query query =
-        Prepare("INSERT OR IGNORE INTO measurements VALUES (?,?,?,?,?,?)");
+        Prepare("INSERT OR IGNORE INTO measurements VALUES (?,?,?,?,?,?,?)");
     query.Text(record.key)
         .Real(record.sums.kl)
         .Real(record.sums.topk_kl)
         .Real(record.sums.nll)
         .Blob(PackBits(record.sums))
-        .Int(record.sums.positions);
+        .Int(record.sums.positions)
+        .Text(record.worker);
     status.Update(Run(query, "cannot write a measurement"));
   }
   for (const BuildRecord& build : batch.builds) {
-    Query query = Prepare("INSERT OR REPLACE INTO builds VALUES (?,?)");
-    query.Text(build.key).Blob(build.result);
+    Query query = Prepare("INSERT OR REPLACE INTO builds VALUES (?,?,?)");
+    query.Text(build.key).Blob(build.result).Text(build.worker);
     status.Update(Run(query, "cannot write a build"));
   }
+  run("UPDATE measurements SET worker='' WHERE key=?",
+      batch.confirm_measurements);
+  run("UPDATE builds SET worker='' WHERE key=?", batch.confirm_builds);
   for (const LocalFileRecord& file : batch.local_files) {
     Query query =
         Prepare("INSERT OR REPLACE INTO local_files VALUES (?,?,?,?)");
@@ -403,6 +434,26 @@ SqliteJournal::FindMeasurement(const std::string& key) {
   std::memcpy(&sums.nll, &bits[16], 8);
   sums.positions = query.Integer(1);
   return sums;
+}
+
+absl::StatusOr<std::string> SqliteJournal::FindWorker(const std::string& key) {
+  Query query = Prepare("SELECT worker FROM measurements WHERE key=?");
+  query.Text(key);
+  const int code = query.Step();
+  if (code == SQLITE_DONE) return std::string();
+  if (code != SQLITE_ROW) return Error("cannot read a measurement");
+  return query.Bytes(0);
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteJournal::LoadQuarantined() {
+  std::vector<std::string> workers;
+  Query query = Prepare("SELECT worker FROM quarantined");
+  int code;
+  while ((code = query.Step()) == SQLITE_ROW) {
+    workers.push_back(query.Bytes(0));
+  }
+  if (code != SQLITE_DONE) return Error("cannot read quarantined workers");
+  return workers;
 }
 
 absl::StatusOr<std::optional<std::string>> SqliteJournal::FindBuild(

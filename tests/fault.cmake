@@ -34,15 +34,16 @@ endfunction()
 
 evopress_fault_mutant(lost_lease_is_forgotten server/lease_table.cc
   "if (entry.tokens.empty() && (!entry.done || entry.disputed)) {" "if (false) {")
-evopress_fault_mutant(result_is_accepted_twice server/lease_table.cc
-  "if (!entry.done) {
-    ++worker.completed;"
-  "if (true) {
-    ++worker.completed;")
+evopress_fault_mutant(result_is_accepted_twice server/lease_table_results.cc
+  "} else if (entry.done) {" "} else if (false) {")
 evopress_fault_mutant(any_class_may_answer server/lease_table.cc
   "return entry.task.numeric_class() == worker.info.numeric_class();" "return true;")
 evopress_fault_mutant(results_need_not_be_durable server/scheduler_workers.cc
   "absl::Status status = journal_->Commit(batch);"
   "absl::Status status = journal_->Commit(batch); status = absl::OkStatus();")
+evopress_fault_mutant(liars_keep_their_other_results server/scheduler_workers.cc
+  "if (!batch.quarantined.empty()) {" "if (false) {")
+evopress_fault_mutant(last_results_are_not_audited server/job_audit.cc
+  "for (const auto& [worker, entry] : last) singles.insert(entry);" "")
 evopress_fault_mutant(request_ids_are_forgotten server/scheduler.cc
   "scheduler->by_request_[record.request_id] = id;" "")

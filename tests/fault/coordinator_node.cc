@@ -151,14 +151,10 @@ void CoordinatorNode::CountVerdicts(const v1::CompleteTasksRequest& request,
   for (int i = 0; i < request.completions_size(); ++i) {
     const v1::Completion& completion = request.completions(i);
     if (!completion.has_result()) continue;
-    const auto verdict = response.verdicts(i);
-    if (verdict == v1::CompleteTasksResponse::CONFLICT) {
-      ++disputed_[completion.task_id()];
-    }
-    if (verdict != v1::CompleteTasksResponse::ACCEPTED) continue;
-    // The decision of a dispute accepts once more.
-    if (++accepted_[completion.task_id()] >
-        1 + disputed_[completion.task_id()]) {
+    if (response.verdicts(i) != v1::CompleteTasksResponse::ACCEPTED) continue;
+    // What was forgotten for a lie may be measured, and accepted, again.
+    if (++accepted_[completion.task_id()] > 1 &&
+        disk_.forgotten_measurements == 0) {
       world_.Violate(absl::StrCat("task ", completion.task_id().substr(0, 12),
                                   " has been accepted twice"));
     }

@@ -100,7 +100,6 @@ class CoordinatorNode {
   int lives_ = 0;
   int64_t commits_ = 0;
   std::map<std::string, int> accepted_;  // task -> times
-  std::map<std::string, int> disputed_;  // task -> times
 };
 
 }  // namespace evopress::fault

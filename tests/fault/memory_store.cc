@@ -53,14 +53,24 @@ class MemoryJournal : public server::Journal {
       const std::string& key) override {
     const auto it = disk_.measurements.find(key);
     if (it == disk_.measurements.end()) return std::nullopt;
-    return it->second;
+    return it->second.sums;
+  }
+
+  absl::StatusOr<std::string> FindWorker(const std::string& key) override {
+    const auto it = disk_.measurements.find(key);
+    return it == disk_.measurements.end() ? "" : it->second.worker;
+  }
+
+  absl::StatusOr<std::vector<std::string>> LoadQuarantined() override {
+    return std::vector<std::string>(disk_.quarantined.begin(),
+                                    disk_.quarantined.end());
   }
 
   absl::StatusOr<std::optional<std::string>> FindBuild(
       const std::string& key) override {
     const auto it = disk_.builds.find(key);
     if (it == disk_.builds.end()) return std::nullopt;
-    return it->second;
+    return it->second.result;
   }
 
   absl::StatusOr<std::vector<server::LocalFileRecord>> LoadLocalFiles()
@@ -74,6 +84,15 @@ class MemoryJournal : public server::Journal {
       disk_.forgotten_measurements += disk_.measurements.erase(key);
     }
     for (const std::string& key : batch.forget_builds) disk_.builds.erase(key);
+    for (const std::string& worker : batch.quarantined) {
+      disk_.forgotten_measurements +=
+          static_cast<int64_t>(std::erase_if(disk_.measurements, [&](auto& m) {
+            return m.second.worker == worker;
+          }));
+      std::erase_if(disk_.builds,
+                    [&](auto& b) { return b.second.worker == worker; });
+      disk_.quarantined.insert(worker);
+    }
     for (const auto* jobs : {&batch.delete_rounds, &batch.delete_jobs}) {
       for (const std::string& job : *jobs) {
         std::erase_if(disk_.rounds, [&](const auto& entry) {
@@ -99,12 +118,20 @@ class MemoryJournal : public server::Journal {
       disk_.rounds[{row.job, row.index}] = row;
     }
     for (const server::MeasurementRecord& record : batch.measurements) {
-      if (!disk_.measurements.emplace(record.key, record.sums).second) {
+      if (!disk_.measurements.emplace(record.key, record).second) {
         ++disk_.repeated_measurements;
       }
     }
     for (const server::BuildRecord& build : batch.builds) {
-      disk_.builds[build.key] = build.result;
+      disk_.builds[build.key] = build;
+    }
+    for (const std::string& key : batch.confirm_measurements) {
+      const auto it = disk_.measurements.find(key);
+      if (it != disk_.measurements.end()) it->second.worker.clear();
+    }
+    for (const std::string& key : batch.confirm_builds) {
+      const auto it = disk_.builds.find(key);
+      if (it != disk_.builds.end()) it->second.worker.clear();
     }
     for (const server::LocalFileRecord& file : batch.local_files) {
       std::erase_if(disk_.local_files,

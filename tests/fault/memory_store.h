@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,8 +24,9 @@ struct Killed {};
 struct Disk {
   std::vector<server::JobRecord> jobs;  // oldest first
   std::map<std::pair<std::string, int64_t>, server::RoundRow> rounds;
-  std::map<std::string, search::SampleSums> measurements;
-  std::map<std::string, std::string> builds;
+  std::map<std::string, server::MeasurementRecord> measurements;
+  std::map<std::string, server::BuildRecord> builds;
+  std::set<std::string> quarantined;  // workers
   std::vector<server::LocalFileRecord> local_files;
   std::map<std::string, int64_t> artifacts;  // sha256 -> bytes
 

@@ -180,8 +180,17 @@ void Simulation::DrawFaults() {
   if (world_.Chance(0.3) && name("transient errors")) traits.transient = 0.1;
   const bool useless = world_.Chance(0.15) && name("no memory at all");
   if (useless) traits.crashes_per_task = 1;
-  const int workers = static_cast<int>(world_.rng().Between(1, 6));
+  int workers = static_cast<int>(world_.rng().Between(1, 6));
+  // Three know better than one, even if one of them goes for good.
+  const bool lies = world_.Chance(0.25) && name("a liar");
+  if (lies) workers = std::max(workers, 3);
   for (int i = 0; i < workers; ++i) AddWorker(traits);
+  if (lies) {
+    WorkerTraits liar = traits;
+    liar.lies_after = static_cast<int>(world_.rng().Below(20));
+    AddWorker(liar);
+    exact_ = false;
+  }
   if (useless) {
     WorkerTraits none = traits;
     none.max_pairs = -1;

@@ -281,11 +281,14 @@ absl::StatusOr<v1::TaskResult> WorkerNode::Compute(const v1::Task& task) {
   for (v1::SampleSums& sums : *result.mutable_evaluate()->mutable_sums()) {
     // Another class computes other bits.
     if (traits.numeric_class != "fake-1") sums.set_kl(sums.kl() * 1.001);
-    if (!world_.Chance(traits.lie)) continue;
-    world_.Trace(id_, ": lies about task ", Short(task.id()));
-    sums.set_kl(world_.Chance(0.3) ? std::numeric_limits<double>::quiet_NaN()
-                                   : sums.kl() * world_.rng().Uniform());
+    if (answers_ < traits.lies_after) continue;
+    const uint64_t how = world_.rng().Below(3);
+    sums.set_kl(how == 0   ? std::numeric_limits<double>::quiet_NaN()
+                : how == 1 ? sums.kl() * 0.5
+                           : sums.kl() * world_.rng().Uniform());
+    world_.Trace(id_, ": lies about task ", Short(task.id()), ": ", sums.kl());
   }
+  ++answers_;
   return result;
 }
 

@@ -4,6 +4,7 @@
 #define EVOPRESS_TESTS_FAULT_WORKER_NODE_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,7 +26,9 @@ struct WorkerTraits {
   double transient = 0;      // an error that would not repeat
   int max_pairs = 1000;      // more of them are too much; builds, if negative
   int crashes_per_task = 2;  // of all workers; another one would be a verdict
-  double lie = 0;            // a wrong value, or NaN
+  // Of the answers after so many all are wrong: NaN, or another value, the same
+  // again or not.
+  int lies_after = std::numeric_limits<int>::max();
   bool gone = false;         // does not start again
 };
 
@@ -74,6 +77,7 @@ class WorkerNode {
   bool asking_ = false;
   bool leaving_ = false;
   bool waiting_ = false;
+  int answers_ = 0;
 };
 
 }  // namespace evopress::fault

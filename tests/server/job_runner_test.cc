@@ -114,7 +114,7 @@ class Bench {
     }
     EXPECT_TRUE(runner.CheckResult(task, result).ok());
     JournalBatch batch;
-    runner.Record(task, result, /*replace=*/false, batch);
+    runner.Record(task, result, "worker", /*replace=*/false, batch);
     batch.jobs.push_back(runner.record());
     EXPECT_TRUE(journal_->Commit(batch).ok());
     runner.Finish(task, result);
