@@ -806,12 +806,20 @@ void JobRunner::Record(const v1::Task& task, const v1::TaskResult& result,
   }
 }
 
-void JobRunner::Confirm(const v1::Task& task, JournalBatch& batch) const {
-  std::vector<std::string>& keys =
-      task.has_build() ? batch.confirm_builds : batch.confirm_measurements;
-  const std::vector<std::string> found =
-      task.has_build() ? BuildKeysOf(task) : KeysOf(task.evaluate());
-  keys.insert(keys.end(), found.begin(), found.end());
+void JobRunner::Confirm(const v1::Task& task, const v1::TaskResult& result,
+                        JournalBatch& batch) const {
+  if (task.has_build()) {
+    const std::vector<std::string> keys = BuildKeysOf(task);
+    batch.confirm_builds.insert(batch.confirm_builds.end(), keys.begin(),
+                                keys.end());
+    return;
+  }
+  const std::vector<std::string> keys = KeysOf(task.evaluate());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const v1::SampleSums& sums = result.evaluate().sums(static_cast<int>(i));
+    batch.confirm_measurements.push_back(
+        {keys[i], {sums.kl(), sums.topk_kl(), sums.nll(), sums.positions()}});
+  }
 }
 
 int64_t JobRunner::TokensOf(const v1::Task& task) {

@@ -89,7 +89,8 @@ class JobRunner {
               const std::string& worker, bool replace,
               JournalBatch& batch) const;
   // Adds that a second worker got the result of `task`.
-  void Confirm(const v1::Task& task, JournalBatch& batch) const;
+  void Confirm(const v1::Task& task, const v1::TaskResult& result,
+               JournalBatch& batch) const;
   // What Finish() will add to record().evaluated_tokens.
   static int64_t TokensOf(const v1::Task& task);
   // The batch is durable: the task is done.

@@ -75,8 +75,9 @@ struct JournalBatch {
   std::vector<RoundRow> rounds;                  // inserted or replaced
   std::vector<MeasurementRecord> measurements;   // kept if already there
   std::vector<BuildRecord> builds;               // replaced
-  // Keys that a second worker vouches for, too; after all else.
-  std::vector<std::string> confirm_measurements;
+  // What a second worker vouches for, too, after all else: measurements with
+  // these sums, builds of these keys.
+  std::vector<MeasurementRecord> confirm_measurements;
   std::vector<std::string> confirm_builds;
   std::vector<LocalFileRecord> local_files;      // replaced
 

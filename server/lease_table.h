@@ -181,7 +181,7 @@ class LeaseTable {
   void CancelLeases(TaskEntry& entry);
   bool MayTake(const TaskEntry& entry, const WorkerEntry& worker) const;
   bool AnotherCanTake(const TaskEntry& entry, const std::string& worker) const;
-  // True if a worker that has not failed the task is there, or was lately.
+  // True if a worker that may still do the task is there, or was lately.
   bool AnotherMayCome(const TaskEntry& entry, absl::Time now) const;
   void RetryLater(const std::string& id, TaskEntry& entry,
                   const std::string& worker, int failures, absl::Time now);

@@ -229,12 +229,15 @@ CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
     outcome.action = Action::kFail;
     return outcome;
   }
-  if (fault.kind() == v1::Fault::OUT_OF_MEMORY && CanSplit(entry.task) &&
-      !entry.disputed) {
+  entry.avoid.insert(worker_id);
+  if (entry.disputed) {  // those who voted could do it
+    RetryLater(id, entry, worker_id, ++entry.repeated, now);
+    return outcome;
+  }
+  if (fault.kind() == v1::Fault::OUT_OF_MEMORY && CanSplit(entry.task)) {
     outcome.action = Action::kSplit;
     return outcome;
   }
-  entry.avoid.insert(worker_id);
   if (fault.kind() == v1::Fault::TRANSIENT) {
     if (++entry.transient_faults >= options_.max_transient_faults) {
       outcome.action = Action::kFail;
@@ -269,9 +272,10 @@ bool LeaseTable::AnotherMayCome(const TaskEntry& entry, absl::Time now) const {
     const bool there = worker.state == v1::Worker::ACTIVE ||
                        (worker.state == v1::Worker::LOST &&
                         now - worker.last_seen < options_.fleet_patience);
-    if (there && MayTake(entry, worker) && entry.faults.count(id) == 0) {
-      return true;
-    }
+    const auto faults = entry.faults.find(id);
+    const bool gave_up = faults != entry.faults.end() &&
+                         faults->second >= options_.max_faults;
+    if (there && MayTake(entry, worker) && !gave_up) return true;
   }
   return false;
 }

@@ -260,6 +260,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
   auto outcome = leases_.Complete(session, completion, value, fault,
                                   options_.clock->Now());
   if (!outcome.ok()) return outcome.status();
+  liars_.insert(outcome->liars.begin(), outcome->liars.end());
   if (!outcome->message.empty()) spdlog::warn("{}", outcome->message);
   if (runner == nullptr) return outcome->verdict;
 
@@ -285,7 +286,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
       }
       break;
     case Action::kAudited:
-      runner->Confirm(task, batch);
+      runner->Confirm(task, completion.result(), batch);
       settlement.audited.push_back({task.job(), task.id()});
       break;
     case Action::kDispute:
@@ -300,7 +301,6 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
           Subject(task, runner->record().rounds), ": ", outcome->message);
       break;
   }
-  liars_.insert(outcome->liars.begin(), outcome->liars.end());
   if (outcome->action != Action::kNone) settlement.touched.insert(task.job());
   return fault == &malformed ? CompleteTasksResponse::REJECTED
                              : outcome->verdict;

@@ -360,8 +360,12 @@ absl::Status SqliteJournal::Write(const JournalBatch& batch) {
     query.Text(build.key).Blob(build.result).Text(build.worker);
     status.Update(Run(query, "cannot write a build"));
   }
-  run("UPDATE measurements SET worker='' WHERE key=?",
-      batch.confirm_measurements);
+  for (const MeasurementRecord& record : batch.confirm_measurements) {
+    Query query =
+        Prepare("UPDATE measurements SET worker='' WHERE key=? AND bits=?");
+    query.Text(record.key).Blob(PackBits(record.sums));
+    status.Update(Run(query, "cannot confirm a measurement"));
+  }
   run("UPDATE builds SET worker='' WHERE key=?", batch.confirm_builds);
   for (const LocalFileRecord& file : batch.local_files) {
     Query query =

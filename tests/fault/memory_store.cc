@@ -1,6 +1,7 @@
 #include "tests/fault/memory_store.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "search/sha256.h"
 
@@ -10,6 +11,12 @@ namespace {
 using server::JobRecord;
 using server::JournalBatch;
 using server::RoundRow;
+
+bool SameBits(const search::SampleSums& a, const search::SampleSums& b) {
+  return std::memcmp(&a.kl, &b.kl, sizeof a.kl) == 0 &&
+         std::memcmp(&a.topk_kl, &b.topk_kl, sizeof a.topk_kl) == 0 &&
+         std::memcmp(&a.nll, &b.nll, sizeof a.nll) == 0;
+}
 
 class MemoryJournal : public server::Journal {
  public:
@@ -125,9 +132,12 @@ class MemoryJournal : public server::Journal {
     for (const server::BuildRecord& build : batch.builds) {
       disk_.builds[build.key] = build;
     }
-    for (const std::string& key : batch.confirm_measurements) {
-      const auto it = disk_.measurements.find(key);
-      if (it != disk_.measurements.end()) it->second.worker.clear();
+    for (const server::MeasurementRecord& record : batch.confirm_measurements) {
+      const auto it = disk_.measurements.find(record.key);
+      if (it != disk_.measurements.end() &&
+          SameBits(it->second.sums, record.sums)) {
+        it->second.worker.clear();
+      }
     }
     for (const std::string& key : batch.confirm_builds) {
       const auto it = disk_.builds.find(key);
