@@ -69,6 +69,10 @@ struct Scheduler::Settlement {
   std::vector<Done> done;
   std::set<std::string> touched;  // jobs
   std::set<std::string> rewind;   // jobs whose history holds a wrong result
+  // Jobs whose history may hold one: it is no longer in the journal, so that a
+  // life that knows nothing of the dispute does not go on from it. The runner
+  // waits, and is made anew with the decision.
+  std::set<std::string> disputed;
   std::map<std::string, std::string> failed;  // job -> message
   std::vector<std::pair<std::string, std::string>> audited;  // job, task id
 };
@@ -269,9 +273,8 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
     case Action::kNone:
       break;
     case Action::kReplace:
-      settlement.rewind.insert(task.job());
-      [[fallthrough]];
     case Action::kConfirm:
+      settlement.rewind.insert(task.job());
       runner->Record(task, completion.result(), /*worker=*/"",
                      outcome->action == Action::kReplace, batch);
       settlement.done.push_back({task, completion.result()});
@@ -291,6 +294,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
       break;
     case Action::kDispute:
       runner->Reopen(task, batch);
+      settlement.disputed.insert(task.job());
       break;
     case Action::kSplit:
       runner->SplitTask(task);
@@ -322,21 +326,21 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
     std::erase_if(batch.builds, by_liar);
   }
   settlement.touched.insert(settlement.rewind.begin(), settlement.rewind.end());
+  // A wrong result was told: the search is told anew from the first round.
+  // All right measurements are known, so only what follows the wrong one is
+  // measured again.
   for (const std::string& job : settlement.touched) {
     const Entry& entry = jobs_.at(job);
     batch.jobs.push_back(entry.runner != nullptr ? entry.runner->record()
                                                  : entry.record);
-    if (settlement.rewind.count(job) != 0) ForgetSearch(batch.jobs.back());
+    if (settlement.rewind.count(job) + settlement.disputed.count(job) != 0) {
+      ForgetSearch(batch.jobs.back());
+      batch.delete_rounds.push_back(job);
+    }
     for (const Settlement::Done& done : settlement.done) {
       if (done.task.job() != job) continue;
       batch.jobs.back().evaluated_tokens += JobRunner::TokensOf(done.task);
     }
-  }
-  // A wrong result was told: the search is told anew from the first round.
-  // All right measurements are known, so only what follows the wrong one is
-  // measured again.
-  for (const std::string& job : settlement.rewind) {
-    batch.delete_rounds.push_back(job);
   }
   absl::Status status = journal_->Commit(batch);
   if (!status.ok()) {
