@@ -43,8 +43,17 @@ std::string LedgerText(const v1::Job& job) {
     absl::StrAppend(&text, "; started from ", FormatCount(job.start_tokens()),
                     " that earlier jobs measured");
   }
-  return absl::StrCat(text, "; ", FormatCount(job.evaluated_tokens()),
-                      " measured, the report's too");
+  absl::StrAppend(&text, "; ", FormatCount(job.evaluated_tokens()),
+                  " measured, the report's too");
+  if (job.audited_tasks() > 0) {
+    absl::StrAppend(&text, "; a second worker confirmed ",
+                    FormatCount(job.audited_tasks()), " tasks");
+  }
+  if (job.unaudited_tasks() > 0) {
+    absl::StrAppend(&text, "; unaudited: nobody was there to confirm ",
+                    FormatCount(job.unaudited_tasks()), " tasks");
+  }
+  return text;
 }
 
 std::string StopText(const v1::Job& job) {
@@ -79,6 +88,8 @@ nlohmann::json JobJson(const v1::Job& job) {
                          {"known_tokens", job.known_tokens()},
                          {"start_tokens", job.start_tokens()},
                          {"evaluated_tokens", job.evaluated_tokens()},
+                         {"audited_tasks", job.audited_tasks()},
+                         {"unaudited_tasks", job.unaudited_tasks()},
                          {"build_seconds", Seconds(job.build_time())},
                          {"measure_seconds", Seconds(job.measure_time())},
                          {"stopped_by", StopName(job)},

@@ -2,6 +2,7 @@
 // of the last round, and the last measurement of each worker that took part. A
 // worker that is broken from some moment on has made a wrong one of these. What
 // to audit is read from the journal, so that no crash makes it forgotten.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -46,6 +47,7 @@ absl::Status JobRunner::BeginAudit() {
     Pair pair;
   };
   std::map<std::string, Single> singles;
+  std::map<std::string, Pair> firsts;                          // by key
   std::map<std::string, std::pair<std::string, Single>> last;  // by worker
   std::set<std::string> workers;
   const auto look = [&](const v1::TokenSetRef& data, const std::string& levels,
@@ -56,7 +58,10 @@ absl::Status JobRunner::BeginAudit() {
     if (!worker.ok()) return worker.status();
     if (worker->empty()) return absl::OkStatus();
     workers.insert(*worker);
+    // Of pairs with one phenotype the first in order stands for all.
     const Single single{*worker, data.sha256(), {levels, sequence}};
+    Pair& first = firsts.emplace(key, single.pair).first->second;
+    first = std::min(first, single.pair);
     last[*worker] = {key, single};
     if (wanted) singles.emplace(key, single);
     return absl::OkStatus();
@@ -72,9 +77,8 @@ absl::Status JobRunner::BeginAudit() {
       for (const auto& evaluation : round.evaluations()) {
         const std::string& levels = evaluation.assignment().levels();
         for (const int32_t sample : evaluation.samples()) {
-          absl::Status status =
-              look(*search_set_, levels, sample,
-                   final_round || winners.count(levels) != 0);
+          absl::Status status = look(*search_set_, levels, sample,
+                                     final_round || winners.count(levels) != 0);
           if (!status.ok()) return status;
         }
       }
@@ -93,7 +97,7 @@ absl::Status JobRunner::BeginAudit() {
 
   std::map<std::pair<std::string, std::string>, std::vector<Pair>> groups;
   for (const auto& [key, single] : singles) {
-    groups[{single.worker, single.data_sha256}].push_back(single.pair);
+    groups[{single.worker, single.data_sha256}].push_back(firsts.at(key));
   }
   for (const auto& [origin, pairs] : groups) {
     v1::EvaluateTask common;

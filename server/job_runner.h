@@ -99,7 +99,8 @@ class JobRunner {
   // finished again.
   void Reopen(const v1::Task& task, JournalBatch& batch);
   // Audits (server/job_audit.cc). The job does not end before those that are
-  // expected have ended: another worker confirmed the result, or none was there.
+  // expected have ended: another worker confirmed the result, or none was
+  // there.
   struct Audit {
     v1::Task task;
     std::string value;   // as given to LeaseTable::Complete

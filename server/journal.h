@@ -69,17 +69,17 @@ struct JournalBatch {
   // Workers that were proved wrong: what they alone vouch for is forgotten
   // (before all else), and they stay known.
   std::vector<std::string> quarantined;
-  std::vector<std::string> delete_rounds;        // jobs, before all else
-  std::vector<std::string> delete_jobs;          // with their rounds
-  std::vector<JobRecord> jobs;                   // inserted or replaced
-  std::vector<RoundRow> rounds;                  // inserted or replaced
-  std::vector<MeasurementRecord> measurements;   // kept if already there
-  std::vector<BuildRecord> builds;               // replaced
+  std::vector<std::string> delete_rounds;       // jobs, before all else
+  std::vector<std::string> delete_jobs;         // with their rounds
+  std::vector<JobRecord> jobs;                  // inserted or replaced
+  std::vector<RoundRow> rounds;                 // inserted or replaced
+  std::vector<MeasurementRecord> measurements;  // kept if already there
+  std::vector<BuildRecord> builds;              // replaced
   // What a second worker vouches for, too, after all else: measurements with
   // these sums, builds of these keys.
   std::vector<MeasurementRecord> confirm_measurements;
   std::vector<std::string> confirm_builds;
-  std::vector<LocalFileRecord> local_files;      // replaced
+  std::vector<LocalFileRecord> local_files;  // replaced
 
   bool empty() const {
     return forget_measurements.empty() && forget_builds.empty() &&

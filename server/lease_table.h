@@ -65,10 +65,10 @@ struct CompletionOutcome {
   v1::CompleteTasksResponse::Verdict verdict =
       v1::CompleteTasksResponse::VERDICT_UNSPECIFIED;
   Action action = Action::kNone;
-  std::string message;  // for logs and errors; names workers
-  std::string worker;   // who completed
-  bool audit_due = false;           // of an accepted result
-  std::vector<std::string> liars;   // quarantined by this completion
+  std::string message;             // for logs and errors; names workers
+  std::string worker;              // who completed
+  bool audit_due = false;          // of an accepted result
+  std::vector<std::string> liars;  // quarantined by this completion
 };
 
 // Thread-compatible.
@@ -109,8 +109,8 @@ class LeaseTable {
   // Audits. Has a second worker compute a done task whose result only one
   // gave; nothing if it need not be. Whether it is awaited now.
   bool RequestAudit(const std::string& id);
-  // The same of a result that was accepted in an earlier life. ResourceExhausted
-  // if full.
+  // The same of a result that was accepted in an earlier life.
+  // ResourceExhausted if full.
   absl::StatusOr<bool> AddAudit(const v1::Task& task, const std::string& value,
                                 const std::string& worker);
   // Ends and names the audits of a job that nobody is there to make. With
@@ -137,9 +137,9 @@ class LeaseTable {
     bool done = false;
     bool disputed = false;
     bool queued = false;
-    bool audit = false;  // awaited
-    int repeated = 0;    // opinions in a dispute
-    std::string accepted;                                // value
+    bool audit = false;    // awaited
+    int repeated = 0;      // opinions in a dispute
+    std::string accepted;  // value
     std::map<std::string, std::set<std::string>> votes;  // value -> workers
     std::set<std::string> avoid;  // workers that failed or voted
     int attempts = 0;

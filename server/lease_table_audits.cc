@@ -75,9 +75,9 @@ std::vector<std::string> LeaseTable::TakeHopelessAudits(const std::string& job,
       const WorkerEntry& worker = it->second;
       const bool gone = worker.state == v1::Worker::LOST ||
                         worker.state == v1::Worker::CLOSED;
-      const bool there = worker.state == v1::Worker::ACTIVE ||
-                         (fleet && gone &&
-                          now - worker.last_seen < options_.fleet_patience);
+      const bool there =
+          worker.state == v1::Worker::ACTIVE ||
+          (fleet && gone && now - worker.last_seen < options_.fleet_patience);
       hope = there && MayTake(entry, worker) &&
              entry.avoid.count(it->first) == 0 &&
              entry.votes.at(entry.accepted).count(it->first) == 0;

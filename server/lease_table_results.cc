@@ -169,12 +169,9 @@ CompletionOutcome LeaseTable::CompleteDisputed(const std::string& id,
 
 // Nobody else was there to decide. Equal again says nothing new, unless all
 // other opinions are withdrawn.
-CompletionOutcome LeaseTable::RepeatOpinion(const std::string& id,
-                                            TaskEntry& entry,
-                                            const std::string& worker_id,
-                                            const std::string& before,
-                                            const std::string& value,
-                                            absl::Time now) {
+CompletionOutcome LeaseTable::RepeatOpinion(
+    const std::string& id, TaskEntry& entry, const std::string& worker_id,
+    const std::string& before, const std::string& value, absl::Time now) {
   CompletionOutcome outcome;
   if (before != value) {
     entry.votes[before].erase(worker_id);
@@ -273,8 +270,8 @@ bool LeaseTable::AnotherMayCome(const TaskEntry& entry, absl::Time now) const {
                        (worker.state == v1::Worker::LOST &&
                         now - worker.last_seen < options_.fleet_patience);
     const auto faults = entry.faults.find(id);
-    const bool gave_up = faults != entry.faults.end() &&
-                         faults->second >= options_.max_faults;
+    const bool gave_up =
+        faults != entry.faults.end() && faults->second >= options_.max_faults;
     if (there && MayTake(entry, worker) && !gave_up) return true;
   }
   return false;

@@ -122,8 +122,8 @@ bool Scheduler::MoveOn() {
   for (auto& [id, entry] : jobs_) {
     if (entry.runner != nullptr) {
       entry.runner->Tick(now);
-      entry.ready = entry.ready || entry.runner->Overdue() ||
-                    DropHopelessAudits(entry);
+      entry.ready =
+          entry.ready || entry.runner->Overdue() || DropHopelessAudits(entry);
     }
     if (!entry.ready) continue;
     Step(entry);

@@ -73,7 +73,7 @@ struct Scheduler::Settlement {
   // life that knows nothing of the dispute does not go on from it. The runner
   // waits, and is made anew with the decision.
   std::set<std::string> disputed;
-  std::map<std::string, std::string> failed;  // job -> message
+  std::map<std::string, std::string> failed;                 // job -> message
   std::vector<std::pair<std::string, std::string>> audited;  // job, task id
 };
 
@@ -81,13 +81,12 @@ namespace {
 
 // Sums that make a search believe what they say, or break it.
 bool AllFinite(const v1::TaskResult& result) {
-  return std::all_of(result.evaluate().sums().begin(),
-                     result.evaluate().sums().end(),
-                     [](const v1::SampleSums& sums) {
-                       return std::isfinite(sums.kl()) &&
-                              std::isfinite(sums.topk_kl()) &&
-                              std::isfinite(sums.nll());
-                     });
+  return std::all_of(
+      result.evaluate().sums().begin(), result.evaluate().sums().end(),
+      [](const v1::SampleSums& sums) {
+        return std::isfinite(sums.kl()) && std::isfinite(sums.topk_kl()) &&
+               std::isfinite(sums.nll());
+      });
 }
 
 }  // namespace

@@ -61,9 +61,8 @@ CREATE TABLE local_files (
 )sql";
 
 // What makes schema N+1 of schema N.
-constexpr const char* kMigrations[] = {
-    nullptr,
-    R"sql(
+constexpr const char* kMigrations[] = {nullptr,
+                                       R"sql(
 ALTER TABLE measurements ADD COLUMN worker TEXT NOT NULL DEFAULT '';
 CREATE INDEX measurements_of ON measurements (worker) WHERE worker <> '';
 ALTER TABLE builds ADD COLUMN worker TEXT NOT NULL DEFAULT '';
@@ -314,8 +313,7 @@ absl::Status SqliteJournal::WriteJob(const JobRecord& job) {
 
 absl::Status SqliteJournal::Write(const JournalBatch& batch) {
   absl::Status status;
-  const auto run = [&](const char* sql,
-                          const std::vector<std::string>& keys) {
+  const auto run = [&](const char* sql, const std::vector<std::string>& keys) {
     for (const std::string& key : keys) {
       Query query = Prepare(sql);
       query.Text(key);
@@ -325,9 +323,8 @@ absl::Status SqliteJournal::Write(const JournalBatch& batch) {
   run("DELETE FROM measurements WHERE key=?", batch.forget_measurements);
   run("DELETE FROM builds WHERE key=?", batch.forget_builds);
   run("DELETE FROM measurements WHERE worker=? AND worker <> ''",
-         batch.quarantined);
-  run("DELETE FROM builds WHERE worker=? AND worker <> ''",
-         batch.quarantined);
+      batch.quarantined);
+  run("DELETE FROM builds WHERE worker=? AND worker <> ''", batch.quarantined);
   run("INSERT OR IGNORE INTO quarantined VALUES (?)", batch.quarantined);
   run("DELETE FROM rounds WHERE job=?", batch.delete_rounds);
   run("DELETE FROM rounds WHERE job=?", batch.delete_jobs);

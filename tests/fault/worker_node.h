@@ -29,7 +29,7 @@ struct WorkerTraits {
   // Of the answers after so many all are wrong: NaN, or another value, the same
   // again or not.
   int lies_after = std::numeric_limits<int>::max();
-  bool gone = false;         // does not start again
+  bool gone = false;  // does not start again
 };
 
 // Faults that only so many times may hit a task: a third crash is a verdict.

@@ -59,7 +59,11 @@ class Bench {
       withdrawn += static_cast<int>(open_.erase(id));
     }
     for (v1::Task& task : runner.TakeTasks()) open_[task.id()] = task;
-    if (*more) return true;
+    const std::vector<JobRunner::Audit> audits = runner.TakeAudits();
+    for (const JobRunner::Audit& audit : audits) {
+      runner.EndAudit(audit.task.id(), /*confirmed=*/true);
+    }
+    if (*more || !audits.empty()) return true;
     if (open_.empty() || HasEnded(runner.record()) || !answering) return false;
     const v1::Task task = open_.begin()->second;
     open_.erase(open_.begin());

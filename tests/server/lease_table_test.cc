@@ -267,6 +267,7 @@ TEST(LeaseTable, AThirdWorkerDecidesADispute) {
     ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
     const std::string a = Open(table, "a", kStart);
     const std::string b = Open(table, "b", kStart);
+    const std::string c = Open(table, "c", kStart);
     const v1::Lease lease = table.LeaseTasks(a, 1, kStart)->leases(0);
     EXPECT_EQ(Complete(table, a, lease, first_lies ? "lie" : "truth").action,
               Action::kAccept);
@@ -275,7 +276,6 @@ TEST(LeaseTable, AThirdWorkerDecidesADispute) {
     // Neither of the two may decide.
     EXPECT_EQ(table.LeaseTasks(a, 1, kStart)->leases_size(), 0);
     EXPECT_EQ(table.LeaseTasks(b, 1, kStart)->leases_size(), 0);
-    const std::string c = Open(table, "c", kStart);
     const auto leased = table.LeaseTasks(c, 1, kStart);
     ASSERT_EQ(leased->leases_size(), 1);
     EXPECT_EQ(Complete(table, c, leased->leases(0), "truth").action,
@@ -285,6 +285,70 @@ TEST(LeaseTable, AThirdWorkerDecidesADispute) {
                 worker.worker_id() == (first_lies ? "a" : "b"));
     }
   }
+}
+
+TEST(LeaseTable, OfTwoWorkersTheOneThatContradictsItselfIsTheLiar) {
+  LeaseTable table{Options()};
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  const std::string a = Open(table, "a", kStart);
+  const std::string b = Open(table, "b", kStart);
+  const v1::Lease lease = table.LeaseTasks(a, 1, kStart)->leases(0);
+  EXPECT_EQ(Complete(table, a, lease, "truth").action, Action::kAccept);
+  EXPECT_EQ(Complete(table, b, lease, "lie").action, Action::kDispute);
+  auto again = table.LeaseTasks(a, 1, kStart);
+  ASSERT_EQ(again->leases_size(), 1);
+  EXPECT_EQ(Complete(table, a, again->leases(0), "truth").action,
+            Action::kNone);
+  // After a rest.
+  EXPECT_EQ(table.LeaseTasks(b, 1, kStart)->leases_size(), 0);
+  EXPECT_TRUE(table.Expire(kStart + absl::Seconds(2)));
+  again = table.LeaseTasks(b, 1, kStart);
+  ASSERT_EQ(again->leases_size(), 1);
+  EXPECT_EQ(Complete(table, b, again->leases(0), "another lie").liars,
+            std::vector<std::string>{"b"});
+  again = table.LeaseTasks(a, 1, kStart);
+  ASSERT_EQ(again->leases_size(), 1);
+  EXPECT_EQ(Complete(table, a, again->leases(0), "truth").action,
+            Action::kConfirm);
+}
+
+TEST(LeaseTable, AnAuditComesAfterAllOtherWork) {
+  LeaseTable table{Options()};
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  ASSERT_TRUE(table.AddTask(MakeTask(2)).ok());
+  const std::string a = Open(table, "a", kStart);
+  const std::string b = Open(table, "b", kStart);
+  v1::Lease lease = table.LeaseTasks(a, 1, kStart)->leases(0);
+  const std::string audited = lease.task().id();
+  const CompletionOutcome first = Complete(table, a, lease, "v");
+  EXPECT_TRUE(first.audit_due);  // a worker's first result
+  EXPECT_TRUE(table.RequestAudit(audited));
+  lease = table.LeaseTasks(b, 1, kStart)->leases(0);
+  EXPECT_NE(lease.task().id(), audited);
+  EXPECT_EQ(Complete(table, b, lease, "v").action, Action::kAccept);
+  EXPECT_EQ(table.LeaseTasks(a, 1, kStart)->leases_size(), 0);  // its own
+  lease = table.LeaseTasks(b, 1, kStart)->leases(0);
+  EXPECT_EQ(lease.task().id(), audited);
+  EXPECT_EQ(Complete(table, b, lease, "v").action, Action::kAudited);
+  EXPECT_FALSE(table.RequestAudit(audited));
+}
+
+TEST(LeaseTable, AnAuditEndsWithoutAVerdictIfNobodyElseIsThere) {
+  LeaseTable table{Options()};
+  ASSERT_TRUE(table.AddTask(MakeTask(1)).ok());
+  const std::string a = Open(table, "a", kStart);
+  const v1::Lease lease = table.LeaseTasks(a, 1, kStart)->leases(0);
+  Complete(table, a, lease, "v");
+  ASSERT_TRUE(table.RequestAudit(lease.task().id()));
+  const std::string job = lease.task().job();
+  // Others may not be back yet since the table was made.
+  table.Expire(kStart);
+  EXPECT_TRUE(table.TakeHopelessAudits(job, /*fleet=*/true, kStart).empty());
+  const std::string b = Open(table, "b", kStart);
+  EXPECT_TRUE(table.TakeHopelessAudits(job, /*fleet=*/false, kStart).empty());
+  ASSERT_TRUE(table.CloseSession(b, kStart).ok());
+  EXPECT_EQ(table.TakeHopelessAudits(job, /*fleet=*/false, kStart),
+            std::vector<std::string>{lease.task().id()});
 }
 
 TEST(LeaseTable, DrainingWorkersFinishButLeaseNoMore) {

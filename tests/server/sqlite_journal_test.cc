@@ -108,6 +108,75 @@ TEST_F(SqliteJournalTest, KnownMeasurementsStayUnlessForgotten) {
   EXPECT_EQ((*journal->FindMeasurement("k"))->kl, 2);
 }
 
+TEST_F(SqliteJournalTest, WhatALiarAloneVouchesForIsForgotten) {
+  JournalBatch batch;
+  batch.measurements = {{"alone", {1, 1, 1, 1}, "liar"},
+                        {"confirmed", {2, 2, 2, 1}, "liar"},
+                        {"differs", {3, 3, 3, 1}, "liar"},
+                        {"other", {4, 4, 4, 1}, "honest"}};
+  batch.builds = {{"build", "result", "liar"}};
+  ASSERT_TRUE(Open()->Commit(batch).ok());
+  batch = {};
+  batch.confirm_measurements = {{"confirmed", {2, 2, 2, 1}},
+                                {"differs", {3, 3, 3.5, 1}}};
+  ASSERT_TRUE(Open()->Commit(batch).ok());
+  auto journal = Open();
+  EXPECT_EQ(*journal->FindWorker("alone"), "liar");
+  EXPECT_EQ(*journal->FindWorker("confirmed"), "");
+  EXPECT_EQ(*journal->FindWorker("differs"), "liar");
+  batch = {};
+  batch.quarantined = {"liar"};
+  ASSERT_TRUE(journal->Commit(batch).ok());
+  EXPECT_FALSE(journal->FindMeasurement("alone")->has_value());
+  EXPECT_FALSE(journal->FindMeasurement("differs")->has_value());
+  EXPECT_FALSE(journal->FindBuild("build")->has_value());
+  EXPECT_TRUE(journal->FindMeasurement("confirmed")->has_value());
+  EXPECT_TRUE(journal->FindMeasurement("other")->has_value());
+  EXPECT_EQ(*journal->LoadQuarantined(), std::vector<std::string>{"liar"});
+}
+
+TEST_F(SqliteJournalTest, AJournalOfTheFirstSchemaIsMigrated) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(
+      sqlite3_exec(
+          db,
+          "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+          " id TEXT NOT NULL UNIQUE, request_id TEXT UNIQUE,"
+          " spec BLOB NOT NULL, state INTEGER NOT NULL, paused INTEGER NOT"
+          " NULL, numeric_class TEXT NOT NULL, error TEXT NOT NULL,"
+          " level_table_sha256 TEXT NOT NULL, history_hash TEXT NOT NULL,"
+          " results BLOB NOT NULL, rounds INTEGER NOT NULL, evaluated_tokens"
+          " INTEGER NOT NULL, create_time_ns INTEGER NOT NULL, end_time_ns"
+          " INTEGER NOT NULL);"
+          "CREATE TABLE rounds (job TEXT NOT NULL, idx INTEGER NOT NULL,"
+          " round BLOB NOT NULL, known BLOB NOT NULL, results BLOB NOT NULL,"
+          " history_hash TEXT NOT NULL, PRIMARY KEY (job, idx)) WITHOUT ROWID;"
+          "CREATE TABLE measurements (key TEXT PRIMARY KEY, kl REAL, topk_kl"
+          " REAL, nll REAL, bits BLOB NOT NULL, positions INTEGER NOT NULL)"
+          " WITHOUT ROWID;"
+          "CREATE TABLE builds (key TEXT PRIMARY KEY, result BLOB NOT NULL)"
+          " WITHOUT ROWID;"
+          "CREATE TABLE local_files (sha256 TEXT PRIMARY KEY, path TEXT NOT"
+          " NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL)"
+          " WITHOUT ROWID;"
+          "INSERT INTO measurements VALUES ('old', 0, 0, 0, zeroblob(24), 9);"
+          "PRAGMA application_id=1165389648; PRAGMA user_version=1;",
+          nullptr, nullptr, nullptr),
+      SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  for (int life = 0; life < 2; ++life) {
+    auto journal = Open();
+    EXPECT_EQ((*journal->FindMeasurement("old"))->positions, 9);
+    EXPECT_EQ(*journal->FindWorker("old"), "");
+    JournalBatch batch;
+    batch.measurements = {{"new", {1, 1, 1, 1}, "worker"}};
+    ASSERT_TRUE(journal->Commit(batch).ok());
+    EXPECT_EQ(*journal->FindWorker("new"), "worker");
+  }
+}
+
 TEST_F(SqliteJournalTest, DamagedFilesAreRefusedWithTheirPath) {
   std::ofstream(path_) << std::string(8192, 'x');
   const auto journal = OpenSqliteJournal(path_);
