@@ -396,10 +396,15 @@ def liars(data):
             # What audits measure again is work, but no other result.
             for job, theirs in zip(got.jobs, wanted.jobs, strict=True):
                 job["evaluated_tokens"] = theirs["evaluated_tokens"]
+            # Where a lie led the search for a while, honest workers measured, too.
+            known = {row[0] for row in wanted.measurements}
+            astray = [row for row in got.measurements if row[0] not in known]
+            got.measurements = [row for row in got.measurements if row[0] in known]
             same, words = verdict(got, wanted)
             outcomes.append(Outcome(same and state == "quarantined" and not honest,
                                     f"{how}: the liar is {state}, honest ones quarantined: "
-                                    f"{len(honest)}; {words}", f"{ASKED}; the liar quarantined"))
+                                    f"{len(honest)}; {words}, {len(astray)} more where a lie led",
+                                    f"{ASKED}; the liar quarantined"))
     return outcomes
 
 
