@@ -360,6 +360,7 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
   }
   for (const std::string& job : settlement.touched) {
     Entry& entry = jobs_.at(job);
+    if (HasEnded(entry.record)) continue;
     const bool halted = entry.runner == nullptr;
     if (settlement.rewind.count(job) != 0) {
       if (!halted) entry.record = entry.runner->record();

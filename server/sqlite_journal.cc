@@ -47,7 +47,6 @@ CREATE TABLE measurements (
   bits BLOB NOT NULL,
   positions INTEGER NOT NULL,
   worker TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
-CREATE INDEX measurements_of ON measurements (worker) WHERE worker <> '';
 CREATE TABLE builds (
   key TEXT PRIMARY KEY,
   result BLOB NOT NULL,
@@ -64,7 +63,6 @@ CREATE TABLE local_files (
 constexpr const char* kMigrations[] = {nullptr,
                                        R"sql(
 ALTER TABLE measurements ADD COLUMN worker TEXT NOT NULL DEFAULT '';
-CREATE INDEX measurements_of ON measurements (worker) WHERE worker <> '';
 ALTER TABLE builds ADD COLUMN worker TEXT NOT NULL DEFAULT '';
 CREATE TABLE quarantined (worker TEXT PRIMARY KEY) WITHOUT ROWID;
 )sql"};
