@@ -318,8 +318,8 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
     for (const auto& [id, entry] : jobs_) {
       if (!HasEnded(entry.record)) settlement.rewind.insert(id);
     }
-    const auto by_liar = [&](const auto& record) {
-      return liars_.count(record.worker) != 0;
+    const auto by_liar = [liars = liars_](const auto& record) {
+      return liars.count(record.worker) != 0;
     };
     std::erase_if(batch.measurements, by_liar);
     std::erase_if(batch.builds, by_liar);
