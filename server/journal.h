@@ -1,6 +1,7 @@
 // The journal-store seam: everything that must survive a crash, and nothing
 // else. Records are plain values; the caller serializes messages into them.
-// Implementations: SqliteJournal.
+// Implementations: SQLite (server/sqlite_journal.h) and PostgreSQL
+// (server/postgres_journal.h).
 #ifndef EVOPRESS_SERVER_JOURNAL_H_
 #define EVOPRESS_SERVER_JOURNAL_H_
 
@@ -97,6 +98,10 @@ struct JournalBatch {
 class Journal {
  public:
   virtual ~Journal() = default;
+
+  // True once another process writes here: whatever this one still hears or
+  // decides does not count.
+  virtual bool Lost() const { return false; }
 
   // AlreadyExists if another job has the request id.
   virtual absl::Status Commit(const JournalBatch& batch) = 0;

@@ -10,3 +10,8 @@ evopress_test(server/measurement_plan_test evopress_server)
 evopress_test(server/standing_test evopress_server)
 evopress_test(server/model_scores_test evopress_server)
 evopress_test(server/sqlite_journal_test evopress_server SQLite::SQLite3)
+# Of both stores; the PostgreSQL is a real one.
+add_library(evopress_postgres_server STATIC server/postgres_server.cc)
+target_link_libraries(evopress_postgres_server PUBLIC evopress_options PkgConfig::LIBPQ GTest::gtest)
+evopress_test(server/journal_test evopress_server evopress_postgres_server)
+evopress_test(server/leadership_test evopress_server evopress_postgres_server)

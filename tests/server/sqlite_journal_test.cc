@@ -3,13 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
-#include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 
 namespace evopress::server {
 namespace {
@@ -35,105 +32,6 @@ class SqliteJournalTest : public ::testing::Test {
   std::string directory_;
   std::string path_;
 };
-
-JobRecord SomeJob(const std::string& id) {
-  JobRecord job;
-  job.id = id;
-  job.request_id = "request-" + id;
-  job.spec = std::string("spec\0bytes", 10);
-  job.state = 2;
-  job.numeric_class = "c";
-  job.history_hash = "h";
-  job.rounds = 7;
-  job.create_time_ns = 123456789012345;
-  return job;
-}
-
-TEST_F(SqliteJournalTest, EverythingCommittedIsThereAfterReopening) {
-  JournalBatch batch;
-  batch.jobs = {SomeJob("b"), SomeJob("a")};
-  batch.rounds = {{"a", 0, "r0", "01", "res", "h0"},
-                  {"a", 1, "r1", "", "", ""}};
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  const double infinity = std::numeric_limits<double>::infinity();
-  batch.measurements = {{"k", {1.0 / 3, nan, -0.0, 5}},
-                        {"i", {infinity, 0, 0, 1}}};
-  batch.builds = {{"bk", "result"}};
-  batch.local_files = {{"sha", "/some/path", 10, 20}};
-  ASSERT_TRUE(Open()->Commit(batch).ok());
-  auto journal = Open();
-  const auto jobs = journal->LoadJobs();
-  ASSERT_TRUE(jobs.ok());
-  ASSERT_EQ(jobs->size(), 2u);
-  EXPECT_EQ((*jobs)[0].id, "b");  // oldest first
-  EXPECT_EQ((*jobs)[1].spec, batch.jobs[1].spec);
-  EXPECT_EQ((*jobs)[1].create_time_ns, 123456789012345);
-  const auto rounds = journal->LoadRounds("a", 0, 10);
-  ASSERT_EQ(rounds->size(), 2u);
-  EXPECT_EQ((*rounds)[0].known, "01");
-  EXPECT_EQ(journal->LoadRounds("a", 1, 10)->size(), 1u);
-  const auto sums = journal->FindMeasurement("k");
-  ASSERT_TRUE(sums.ok() && sums->has_value());
-  EXPECT_EQ((*sums)->kl, 1.0 / 3);
-  EXPECT_TRUE(std::isnan((*sums)->topk_kl));
-  EXPECT_TRUE(std::signbit((*sums)->nll));
-  EXPECT_EQ((*journal->FindMeasurement("i"))->kl, infinity);
-  EXPECT_FALSE(journal->FindMeasurement("unknown")->has_value());
-  EXPECT_EQ(**journal->FindBuild("bk"), "result");
-  EXPECT_EQ(journal->LoadLocalFiles()->at(0).path, "/some/path");
-}
-
-TEST_F(SqliteJournalTest, ABatchIsWrittenWholeOrNotAtAll) {
-  auto journal = Open();
-  JournalBatch batch;
-  batch.jobs = {SomeJob("a")};
-  ASSERT_TRUE(journal->Commit(batch).ok());
-  JobRecord clash = SomeJob("b");
-  clash.request_id = "request-a";
-  batch.jobs = {SomeJob("c"), clash};
-  EXPECT_TRUE(absl::IsAlreadyExists(journal->Commit(batch)));
-  EXPECT_EQ(journal->LoadJobs()->size(), 1u);
-}
-
-TEST_F(SqliteJournalTest, KnownMeasurementsStayUnlessForgotten) {
-  auto journal = Open();
-  JournalBatch batch;
-  batch.measurements = {{"k", {1, 1, 1, 1}}};
-  ASSERT_TRUE(journal->Commit(batch).ok());
-  batch.measurements = {{"k", {2, 2, 2, 2}}};
-  ASSERT_TRUE(journal->Commit(batch).ok());
-  EXPECT_EQ((*journal->FindMeasurement("k"))->kl, 1);
-  batch.forget_measurements = {"k"};
-  ASSERT_TRUE(journal->Commit(batch).ok());
-  EXPECT_EQ((*journal->FindMeasurement("k"))->kl, 2);
-}
-
-TEST_F(SqliteJournalTest, WhatALiarAloneVouchesForIsForgotten) {
-  JournalBatch batch;
-  batch.measurements = {{"alone", {1, 1, 1, 1}, "liar"},
-                        {"confirmed", {2, 2, 2, 1}, "liar"},
-                        {"differs", {3, 3, 3, 1}, "liar"},
-                        {"other", {4, 4, 4, 1}, "honest"}};
-  batch.builds = {{"build", "result", "liar"}};
-  ASSERT_TRUE(Open()->Commit(batch).ok());
-  batch = {};
-  batch.confirm_measurements = {{"confirmed", {2, 2, 2, 1}},
-                                {"differs", {3, 3, 3.5, 1}}};
-  ASSERT_TRUE(Open()->Commit(batch).ok());
-  auto journal = Open();
-  EXPECT_EQ(*journal->FindWorker("alone"), "liar");
-  EXPECT_EQ(*journal->FindWorker("confirmed"), "");
-  EXPECT_EQ(*journal->FindWorker("differs"), "liar");
-  batch = {};
-  batch.quarantined = {"liar"};
-  ASSERT_TRUE(journal->Commit(batch).ok());
-  EXPECT_FALSE(journal->FindMeasurement("alone")->has_value());
-  EXPECT_FALSE(journal->FindMeasurement("differs")->has_value());
-  EXPECT_FALSE(journal->FindBuild("build")->has_value());
-  EXPECT_TRUE(journal->FindMeasurement("confirmed")->has_value());
-  EXPECT_TRUE(journal->FindMeasurement("other")->has_value());
-  EXPECT_EQ(*journal->LoadQuarantined(), std::vector<std::string>{"liar"});
-}
 
 TEST_F(SqliteJournalTest, AJournalOfTheFirstSchemaIsMigrated) {
   sqlite3* db = nullptr;
@@ -219,40 +117,6 @@ TEST_F(SqliteJournalTest, NewerAndForeignFilesAreRefused) {
   execute("PRAGMA application_id=7");
   EXPECT_EQ(OpenSqliteJournal(path_).status().code(),
             absl::StatusCode::kDataLoss);
-}
-
-TEST_F(SqliteJournalTest, AFullDiskIsReportedAndTheJournalStaysValid) {
-  if (::mount("tmpfs", directory_.c_str(), "tmpfs", 0, "size=512k") != 0) {
-    GTEST_SKIP() << "needs the right to mount a small tmpfs (root)";
-  }
-  absl::Status status;
-  int committed = 0;
-  {
-    auto journal = Open();
-    ASSERT_NE(journal, nullptr);
-    while (status.ok() && committed < 100) {
-      JournalBatch batch;
-      batch.builds = {{std::to_string(committed), std::string(32768, 'x')}};
-      status = journal->Commit(batch);
-      if (status.ok()) ++committed;
-    }
-    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(path_));
-    EXPECT_TRUE((*journal->FindBuild("0")).has_value());
-  }
-  ASSERT_EQ(
-      ::mount("tmpfs", directory_.c_str(), "tmpfs", MS_REMOUNT, "size=16m"), 0);
-  {
-    auto journal = Open();
-    ASSERT_NE(journal, nullptr);
-    for (int i = 0; i < committed; ++i) {
-      EXPECT_TRUE(journal->FindBuild(std::to_string(i))->has_value()) << i;
-    }
-    JournalBatch batch;
-    batch.builds = {{"after", "y"}};
-    EXPECT_TRUE(journal->Commit(batch).ok());
-  }
-  ::umount(directory_.c_str());
 }
 
 }  // namespace
