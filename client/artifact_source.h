@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/export_input.h"
-#include "grpcpp/grpcpp.h"
+#include "worker/coordinator_link.h"
 
 namespace evopress::client {
 
@@ -15,7 +15,7 @@ namespace evopress::client {
 // then files are kept in the user's cache directory. The function returned may
 // be copied and is thread-safe.
 absl::StatusOr<FetchArtifact> OpenArtifacts(
-    std::shared_ptr<grpc::Channel> channel, const std::string& data_dir);
+    std::shared_ptr<worker::CoordinatorLink> link, const std::string& data_dir);
 
 }  // namespace evopress::client
 

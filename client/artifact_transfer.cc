@@ -23,7 +23,7 @@ grpc::Status UploadOnce(ServiceClient& client, const LocalArtifact& artifact,
                         const std::function<void(int64_t)>& sent) {
   grpc::ClientContext context;
   v1::UploadArtifactResponse response;
-  auto writer = client.artifacts().UploadArtifact(&context, &response);
+  auto writer = client.link().artifacts().UploadArtifact(&context, &response);
   v1::UploadArtifactRequest request;
   request.mutable_header()->set_sha256(artifact.sha256);
   request.mutable_header()->set_size_bytes(artifact.size_bytes);
@@ -64,6 +64,7 @@ absl::Status Upload(ServiceClient& client, const LocalArtifact& artifact,
   grpc::Status status;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     status = UploadOnce(client, artifact, bytes, stop, sent);
+    client.link().Heed(status);
     const auto delay = proto::RetryDelay(status);
     if (delay.has_value() && *delay <= kLongestRetryDelay) {
       absl::SleepFor(*delay);

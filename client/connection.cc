@@ -21,9 +21,9 @@ absl::StatusOr<Connection> Connect(const ConnectionFlags& flags) {
   Connection connection;
   std::function<absl::Status()> why_unavailable;
   if (flags.data_dir.empty()) {
-    auto channel = OpenChannel(flags.server);
-    if (!channel.ok()) return channel.status();
-    connection.channel = *std::move(channel);
+    auto link = OpenLink(flags.server);
+    if (!link.ok()) return link.status();
+    connection.link = *std::move(link);
     why_unavailable = [to = flags.server] {
       return worker::CheckCoordinatorTls(to);
     };
@@ -39,11 +39,11 @@ absl::StatusOr<Connection> Connect(const ConnectionFlags& flags) {
     auto service = LocalService::Start(options);
     if (!service.ok()) return service.status();
     connection.service = *std::move(service);
-    connection.channel = connection.service->channel();
+    connection.link = connection.service->link();
     connection.data_dir = flags.data_dir;
   }
   connection.client = std::make_unique<ServiceClient>(
-      connection.channel, std::move(why_unavailable));
+      connection.link, std::move(why_unavailable));
   return connection;
 }
 

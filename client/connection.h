@@ -22,7 +22,7 @@ void AddConnectionFlags(CLI::App& app, ConnectionFlags& flags);
 
 struct Connection {
   std::unique_ptr<LocalService> service;  // null for a remote coordinator
-  std::shared_ptr<grpc::Channel> channel;
+  std::shared_ptr<worker::CoordinatorLink> link;
   std::unique_ptr<ServiceClient> client;
   std::string data_dir;  // empty for a remote coordinator
 };

@@ -89,7 +89,7 @@ absl::StatusOr<LocalRun> StartLocally(
   if (!service.ok()) return service.status();
   LocalRun run;
   run.service = *std::move(service);
-  run.client = std::make_unique<ServiceClient>(run.service->channel());
+  run.client = std::make_unique<ServiceClient>(run.service->link());
   return run;
 }
 

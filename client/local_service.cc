@@ -83,14 +83,15 @@ absl::StatusOr<std::unique_ptr<LocalService>> LocalService::Start(
   auto started = server::Coordinator::Start(coordinator);
   if (!started.ok()) return started.status();
   service->coordinator_ = *std::move(started);
-  service->channel_ = service->coordinator_->InProcessChannel();
+  service->link_ = std::make_shared<worker::CoordinatorLink>(
+      service->coordinator_->InProcessChannel());
   return service;
 }
 
 LocalService::~LocalService() {
   stop_ = true;
   for (auto& thread : threads_) thread.join();
-  channel_.reset();
+  link_.reset();
   if (coordinator_ != nullptr) coordinator_->Shutdown(absl::Seconds(5));
 }
 
@@ -132,7 +133,7 @@ void LocalService::StartWorkers() {
     options.host = "this process";
     options.local_artifact_dir = absl::StrCat(options_.data_dir, "/artifacts");
     threads_.emplace_back([this, options] {
-      const absl::Status status = worker::RunWorker(channel_, options, stop_);
+      const absl::Status status = worker::RunWorker(link_, options, stop_);
       std::lock_guard<std::mutex> lock(mu_);
       --running_;
       if (!status.ok() && failure_.ok()) failure_ = status;

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "client/artifact_transfer.h"
 #include "server/coordinator.h"
+#include "worker/coordinator_link.h"
 
 namespace evopress::client {
 
@@ -41,7 +42,7 @@ class LocalService {
       const LocalServiceOptions& options);
   ~LocalService();
 
-  std::shared_ptr<grpc::Channel> channel() { return channel_; }
+  std::shared_ptr<worker::CoordinatorLink> link() { return link_; }
 
   // Makes the artifacts known: files in place, bytes as uploads.
   absl::Status Provide(ServiceClient& client,
@@ -61,7 +62,7 @@ class LocalService {
 
   LocalServiceOptions options_;
   std::unique_ptr<server::Coordinator> coordinator_;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<worker::CoordinatorLink> link_;
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
   mutable std::mutex mu_;

@@ -24,25 +24,22 @@ constexpr int kPageSize = 100;
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
+absl::StatusOr<std::shared_ptr<worker::CoordinatorLink>> OpenLink(
     const worker::CoordinatorAddress& to) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
-  return worker::OpenCoordinatorChannel(to, arguments);
+  return worker::CoordinatorLink::Open(to, arguments);
 }
 
-ServiceClient::ServiceClient(std::shared_ptr<grpc::Channel> channel,
+ServiceClient::ServiceClient(std::shared_ptr<worker::CoordinatorLink> link,
                              std::function<absl::Status()> why_unavailable)
-    : why_unavailable_(std::move(why_unavailable)),
-      jobs_(v1::Jobs::NewStub(channel)),
-      artifacts_(v1::Artifacts::NewStub(channel)),
-      workers_(v1::Workers::NewStub(channel)) {}
+    : why_unavailable_(std::move(why_unavailable)), link_(std::move(link)) {}
 
 template <typename Response, typename Stub, typename Request>
 absl::StatusOr<Response> ServiceClient::Call(
-    Stub& stub,
+    Stub& (worker::CoordinatorLink::*stub)(),
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request) {
@@ -51,8 +48,10 @@ absl::StatusOr<Response> ServiceClient::Call(
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kCallDeadline);
     Response response;
-    const grpc::Status status = (stub.*method)(&context, request, &response);
+    const grpc::Status status =
+        ((*link_.*stub)().*method)(&context, request, &response);
     if (status.ok()) return response;
+    link_->Heed(status);
     last = FromGrpc(status);
     const auto delay = proto::RetryDelay(status);
     if (delay.has_value() && *delay <= kLongestRetryDelay) {
@@ -79,13 +78,15 @@ absl::StatusOr<v1::Job> ServiceClient::CreateJob(
   v1::CreateJobRequest request;
   *request.mutable_spec() = spec;
   request.set_request_id(request_id);
-  return Call<v1::Job>(*jobs_, &v1::Jobs::Stub::CreateJob, request);
+  return Call<v1::Job>(&worker::CoordinatorLink::jobs,
+                       &v1::Jobs::Stub::CreateJob, request);
 }
 
 absl::StatusOr<v1::Job> ServiceClient::GetJob(const std::string& name) {
   v1::GetJobRequest request;
   request.set_name(name);
-  return Call<v1::Job>(*jobs_, &v1::Jobs::Stub::GetJob, request);
+  return Call<v1::Job>(&worker::CoordinatorLink::jobs, &v1::Jobs::Stub::GetJob,
+                       request);
 }
 
 absl::StatusOr<std::vector<v1::Job>> ServiceClient::ListJobs() {
@@ -93,8 +94,8 @@ absl::StatusOr<std::vector<v1::Job>> ServiceClient::ListJobs() {
   v1::ListJobsRequest request;
   request.set_page_size(kPageSize);
   do {
-    auto page =
-        Call<v1::ListJobsResponse>(*jobs_, &v1::Jobs::Stub::ListJobs, request);
+    auto page = Call<v1::ListJobsResponse>(&worker::CoordinatorLink::jobs,
+                                           &v1::Jobs::Stub::ListJobs, request);
     if (!page.ok()) return page.status();
     for (auto& job : *page->mutable_jobs()) jobs.push_back(std::move(job));
     request.set_page_token(page->next_page_token());
@@ -105,26 +106,29 @@ absl::StatusOr<std::vector<v1::Job>> ServiceClient::ListJobs() {
 absl::StatusOr<v1::Job> ServiceClient::PauseJob(const std::string& name) {
   v1::PauseJobRequest request;
   request.set_name(name);
-  return Call<v1::Job>(*jobs_, &v1::Jobs::Stub::PauseJob, request);
+  return Call<v1::Job>(&worker::CoordinatorLink::jobs,
+                       &v1::Jobs::Stub::PauseJob, request);
 }
 
 absl::StatusOr<v1::Job> ServiceClient::ResumeJob(const std::string& name) {
   v1::ResumeJobRequest request;
   request.set_name(name);
-  return Call<v1::Job>(*jobs_, &v1::Jobs::Stub::ResumeJob, request);
+  return Call<v1::Job>(&worker::CoordinatorLink::jobs,
+                       &v1::Jobs::Stub::ResumeJob, request);
 }
 
 absl::StatusOr<v1::Job> ServiceClient::CancelJob(const std::string& name) {
   v1::CancelJobRequest request;
   request.set_name(name);
-  return Call<v1::Job>(*jobs_, &v1::Jobs::Stub::CancelJob, request);
+  return Call<v1::Job>(&worker::CoordinatorLink::jobs,
+                       &v1::Jobs::Stub::CancelJob, request);
 }
 
 absl::Status ServiceClient::DeleteJob(const std::string& name) {
   v1::DeleteJobRequest request;
   request.set_name(name);
-  return Call<v1::DeleteJobResponse>(*jobs_, &v1::Jobs::Stub::DeleteJob,
-                                     request)
+  return Call<v1::DeleteJobResponse>(&worker::CoordinatorLink::jobs,
+                                     &v1::Jobs::Stub::DeleteJob, request)
       .status();
 }
 
@@ -136,7 +140,7 @@ absl::StatusOr<std::vector<v1::RoundRecord>> ServiceClient::ListRounds(
   request.set_page_size(kPageSize);
   do {
     auto page = Call<v1::ListRoundsResponse>(
-        *jobs_, &v1::Jobs::Stub::ListRounds, request);
+        &worker::CoordinatorLink::jobs, &v1::Jobs::Stub::ListRounds, request);
     if (!page.ok()) return page.status();
     for (auto& round : *page->mutable_rounds()) {
       rounds.push_back(std::move(round));
@@ -151,8 +155,9 @@ absl::StatusOr<std::vector<v1::Worker>> ServiceClient::ListWorkers() {
   v1::ListWorkersRequest request;
   request.set_page_size(kPageSize);
   do {
-    auto page = Call<v1::ListWorkersResponse>(
-        *workers_, &v1::Workers::Stub::ListWorkers, request);
+    auto page =
+        Call<v1::ListWorkersResponse>(&worker::CoordinatorLink::workers,
+                                      &v1::Workers::Stub::ListWorkers, request);
     if (!page.ok()) return page.status();
     for (auto& worker : *page->mutable_workers()) {
       workers.push_back(std::move(worker));
@@ -165,7 +170,7 @@ absl::StatusOr<std::vector<v1::Worker>> ServiceClient::ListWorkers() {
 absl::Status ServiceClient::DrainWorker(const std::string& worker_id) {
   v1::DrainWorkerRequest request;
   request.set_worker_id(worker_id);
-  return Call<v1::DrainWorkerResponse>(*workers_,
+  return Call<v1::DrainWorkerResponse>(&worker::CoordinatorLink::workers,
                                        &v1::Workers::Stub::DrainWorker, request)
       .status();
 }
@@ -179,7 +184,8 @@ absl::StatusOr<std::vector<int64_t>> ServiceClient::StatArtifacts(
     v1::StatArtifactsRequest request;
     for (size_t i = begin; i < end; ++i) request.add_sha256(sha256[i]);
     auto response = Call<v1::StatArtifactsResponse>(
-        *artifacts_, &v1::Artifacts::Stub::StatArtifacts, request);
+        &worker::CoordinatorLink::artifacts,
+        &v1::Artifacts::Stub::StatArtifacts, request);
     if (!response.ok()) return response.status();
     if (response->size_bytes_size() != request.sha256_size()) {
       return absl::InternalError(
@@ -219,7 +225,7 @@ absl::StatusOr<v1::Job> ServiceClient::WatchJob(
         absl::SleepFor(absl::Milliseconds(50));
       }
     });
-    auto stream = jobs_->WatchJob(&context, request);
+    auto stream = link_->jobs().WatchJob(&context, request);
     v1::Job job;
     bool settled = false;
     while (!settled && stream->Read(&job)) {
@@ -233,6 +239,7 @@ absl::StatusOr<v1::Job> ServiceClient::WatchJob(
     guard.join();
     if (settled) return job;
     if (!broken.ok()) return broken;
+    link_->Heed(status);
     if (status.error_code() != grpc::StatusCode::UNAVAILABLE && !status.ok()) {
       return FromGrpc(status);
     }

@@ -15,12 +15,12 @@
 #include "evopress/v1/jobs.grpc.pb.h"
 #include "evopress/v1/workers.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
-#include "worker/coordinator_channel.h"
+#include "worker/coordinator_link.h"
 
 namespace evopress::client {
 
-// worker::OpenCoordinatorChannel() for messages of a client's size.
-absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(
+// worker::CoordinatorLink::Open() for messages of a client's size.
+absl::StatusOr<std::shared_ptr<worker::CoordinatorLink>> OpenLink(
     const worker::CoordinatorAddress& to);
 
 // Thread-safe. Unavailable is tried again for about ten seconds, then says
@@ -30,7 +30,7 @@ class ServiceClient {
  public:
   // `why_unavailable` may know a reason that no retry heals
   // (worker::CheckCoordinatorTls).
-  explicit ServiceClient(std::shared_ptr<grpc::Channel> channel,
+  explicit ServiceClient(std::shared_ptr<worker::CoordinatorLink> link,
                          std::function<absl::Status()> why_unavailable = {});
 
   absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec,
@@ -60,21 +60,19 @@ class ServiceClient {
       const std::function<absl::Status()>& alive,
       const std::function<void(const v1::Job&)>& seen);
 
-  v1::Artifacts::Stub& artifacts() { return *artifacts_; }
+  worker::CoordinatorLink& link() { return *link_; }
 
  private:
   // Calls `method` of `stub` with a deadline, again while it is unavailable.
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Call(
-      Stub& stub,
+      Stub& (worker::CoordinatorLink::*stub)(),
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request);
 
   const std::function<absl::Status()> why_unavailable_;
-  std::unique_ptr<v1::Jobs::Stub> jobs_;
-  std::unique_ptr<v1::Artifacts::Stub> artifacts_;
-  std::unique_ptr<v1::Workers::Stub> workers_;
+  const std::shared_ptr<worker::CoordinatorLink> link_;
 };
 
 // True for SUCCEEDED, FAILED and CANCELLED.

@@ -33,7 +33,7 @@ namespace {
 constexpr int kMaxThreads = 1024;  // long polls, watches, and all else
 constexpr int kMaxMessageBytes = 64 << 20;
 constexpr int kKeepaliveMs = 60'000;
-constexpr int kMinPingIntervalMs = 10'000;
+constexpr int kMinPingIntervalMs = 4'000;  // worker/coordinator_link.cc
 // What does not speak, or has nothing to ask, does not stay.
 constexpr int kHandshakeMs = 20'000;
 constexpr int kMaxIdleMs = 300'000;
@@ -119,12 +119,16 @@ absl::Status CoordinatorImpl::Open() {
   if (!lock.ok()) return lock.status();
   lock_ = *std::move(lock);
   auto artifacts =
-      ArtifactStore::Open(absl::StrCat(options_.data_dir, "/artifacts"),
+      ArtifactStore::Open(options_.artifacts_dir.empty()
+                              ? absl::StrCat(options_.data_dir, "/artifacts")
+                              : options_.artifacts_dir,
                           options_.max_artifact_bytes);
   if (!artifacts.ok()) return artifacts.status();
   artifacts_ = *std::move(artifacts);
-  auto journal =
-      OpenSqliteJournal(absl::StrCat(options_.data_dir, "/journal.sqlite"));
+  auto journal = options_.open_journal
+                     ? options_.open_journal()
+                     : OpenSqliteJournal(
+                           absl::StrCat(options_.data_dir, "/journal.sqlite"));
   if (!journal.ok()) return journal.status();
 
   SchedulerOptions options;
@@ -175,34 +179,13 @@ absl::Status CoordinatorImpl::Serve() {
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              kHandshakeMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
-  // Two servers on one port would each get half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.RegisterService(jobs_.get());
   builder.RegisterService(workers_.get());
   builder.RegisterService(artifacts_service_.get());
-  std::vector<int> ports(options_.listen.size(), 0);
-  for (size_t i = 0; i < options_.listen.size(); ++i) {
-    builder.AddListeningPort(options_.listen[i],
-                             listener_->CredentialsFor(options_.listen[i]),
-                             &ports[i]);
-  }
-  server_ = builder.BuildAndStart();
-  for (size_t i = 0; i < options_.listen.size(); ++i) {
-    const std::string& asked = options_.listen[i];
-    if (server_ == nullptr || ports[i] == 0) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot listen on ", asked,
-                       ": is the address in use, or not of this machine?"));
-    }
-    const bool is_unix = absl::StartsWith(asked, "unix:");
-    addresses_.push_back(
-        is_unix
-            ? asked
-            : absl::StrCat(asked.substr(0, asked.rfind(':')), ":", ports[i]));
-  }
-  if (server_ == nullptr) {
-    return absl::InternalError("the gRPC server does not start");
-  }
+  auto served = listener_->Serve(builder);
+  if (!served.ok()) return served.status();
+  server_ = std::move(served->server);
+  addresses_ = std::move(served->addresses);
   return absl::OkStatus();
 }
 

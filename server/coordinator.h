@@ -4,18 +4,23 @@
 #define EVOPRESS_SERVER_COORDINATOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/journal.h"
 #include "server/listener.h"
 
 namespace evopress::server {
 
 struct CoordinatorOptions {
   std::string data_dir;  // journal.sqlite, artifacts/, tls/; made if missing
+  std::string artifacts_dir;  // empty: DATA/artifacts
+  // Empty: DATA/journal.sqlite.
+  std::function<absl::StatusOr<std::unique_ptr<Journal>>()> open_journal;
   // "host:port" or "unix:PATH"; port 0 picks a free one. May be empty: then
   // only the in-process channel serves.
   std::vector<std::string> listen;

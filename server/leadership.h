@@ -25,7 +25,7 @@ struct LeadershipOptions {
   std::string url;  // of the database; its schema is the search path's first
   std::string address;  // told to those who wait
   absl::Duration beat = absl::Seconds(1);
-  absl::Duration patience = absl::Seconds(5);  // without a beat
+  absl::Duration patience = absl::Seconds(4);  // without a beat
 };
 
 // Thread-safe. One object leads at most once.

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proto/loopback.h"
@@ -51,6 +53,33 @@ bool Listener::IsPlain(const std::string& address) const {
 std::shared_ptr<grpc::ServerCredentials> Listener::CredentialsFor(
     const std::string& address) const {
   return IsPlain(address) ? grpc::InsecureServerCredentials() : tls_;
+}
+
+absl::StatusOr<Listener::Served> Listener::Serve(
+    grpc::ServerBuilder& builder) const {
+  // Two servers on one port would each get half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  std::vector<int> ports(listen_.size(), 0);
+  for (size_t i = 0; i < listen_.size(); ++i) {
+    builder.AddListeningPort(listen_[i], CredentialsFor(listen_[i]), &ports[i]);
+  }
+  Served served{builder.BuildAndStart(), {}};
+  for (size_t i = 0; i < listen_.size(); ++i) {
+    const std::string& asked = listen_[i];
+    if (served.server == nullptr || ports[i] == 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", asked,
+                       ": is the address in use, or not of this machine?"));
+    }
+    served.addresses.push_back(
+        absl::StartsWith(asked, "unix:")
+            ? asked
+            : absl::StrCat(asked.substr(0, asked.rfind(':')), ":", ports[i]));
+  }
+  if (served.server == nullptr) {
+    return absl::InternalError("the gRPC server does not start");
+  }
+  return served;
 }
 
 absl::Status Listener::OpenTls() {

@@ -1,5 +1,5 @@
-// How each listen address is served: in the clear where only this machine can
-// come, over TLS elsewhere.
+// How the addresses are served: in the clear where only this machine can come,
+// over TLS elsewhere.
 #ifndef EVOPRESS_SERVER_LISTENER_H_
 #define EVOPRESS_SERVER_LISTENER_H_
 
@@ -28,7 +28,7 @@ struct TlsOptions {
   bool insecure = false;
 };
 
-// The credentials of the addresses. While it lives, a certificate that is
+// The addresses and their credentials. While it lives, a certificate that is
 // replaced on disk is taken over within a minute, and the made one is renewed
 // in time, both without a restart.
 class Listener {
@@ -39,14 +39,21 @@ class Listener {
       const std::vector<std::string>& listen);
   ~Listener();
 
-  std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
-      const std::string& address) const;
+  struct Served {
+    std::unique_ptr<grpc::Server> server;
+    std::vector<std::string> addresses;  // in their order, ports as bound
+  };
+  // Starts the server of `builder` on the addresses. Unavailable names the one
+  // that cannot be listened on.
+  absl::StatusOr<Served> Serve(grpc::ServerBuilder& builder) const;
 
  private:
   Listener(const TlsOptions& options, const std::string& dir,
            const std::vector<std::string>& listen)
       : options_(options), dir_(dir), listen_(listen) {}
   bool IsPlain(const std::string& address) const;
+  std::shared_ptr<grpc::ServerCredentials> CredentialsFor(
+      const std::string& address) const;
   absl::Status OpenTls();
   void RenewLoop();
 

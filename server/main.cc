@@ -11,12 +11,12 @@
 
 #include "absl/time/time.h"
 #include "server/command.h"
-#include "server/coordinator.h"
+#include "server/postgres_connection.h"
+#include "server/tenure.h"
 
 namespace {
 
 constexpr rlim_t kWantedFiles = 16384;
-constexpr absl::Duration kShutdownDeadline = absl::Seconds(5);
 
 // gRPC may not recover from running out of files, so that is checked first.
 void CheckFileLimit() {
@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
       "Addresses that other machines can reach are served over TLS and need\n"
       "tokens or client certificates: docs/security.md.");
   std::vector<std::string> listen = {"127.0.0.1:50071"};
-  evopress::server::CoordinatorOptions options;
+  evopress::server::TenureOptions tenure;
+  evopress::server::CoordinatorOptions& options = tenure.coordinator;
   std::string heartbeat = "5s";
   bool verbose = false;
   evopress::server::RunCommand run;
@@ -55,6 +56,16 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--data", options.data_dir,
                  "directory of journal and artifacts, made if missing; needed");
+  app.add_option("--journal", tenure.postgres,
+                 "postgresql://user@host/database instead of a file in DATA: "
+                 "several coordinators may share it, and one leads")
+      ->envname("EVOPRESS_JOURNAL");
+  app.add_option("--artifacts", options.artifacts_dir,
+                 "directory of artifacts instead of DATA/artifacts; "
+                 "coordinators that share a journal share it, too");
+  app.add_option("--advertise", tenure.advertise,
+                 "address at which others reach this coordinator, told to "
+                 "clients of a standby");
   app.add_option("--heartbeat", heartbeat,
                  "interval of the workers' heartbeats; a lease lasts three")
       ->capture_default_str();
@@ -91,6 +102,13 @@ int main(int argc, char** argv) {
                  "journal and artifacts in\n");
     return 2;
   }
+  if (!tenure.postgres.empty() &&
+      !evopress::server::IsPostgresUrl(tenure.postgres)) {
+    std::fprintf(stderr,
+                 "evopressd: --journal is a URL as postgresql://user@host:5432/"
+                 "evopress\n");
+    return 2;
+  }
   if (!absl::ParseDuration(heartbeat, &options.heartbeat_interval) ||
       options.heartbeat_interval < absl::Milliseconds(10) ||
       options.heartbeat_interval > absl::Hours(1)) {
@@ -113,19 +131,24 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
 
   options.listen = listen;
-  auto coordinator = evopress::server::Coordinator::Start(options);
-  if (!coordinator.ok()) {
+  const auto wait = [&signals](absl::Duration duration) {
+    const timespec timeout = absl::ToTimespec(duration);
+    const int signal = ::sigtimedwait(&signals, nullptr, &timeout);
+    if (signal < 0) return false;
+    spdlog::info("signal {}: shutting down", signal);
+    return true;
+  };
+  const auto announce = [](const std::vector<std::string>& addresses) {
+    for (const std::string& address : addresses) {
+      std::printf("listening on %s\n", address.c_str());
+    }
+    std::fflush(stdout);
+  };
+  absl::Status status = evopress::server::ServeTenure(tenure, wait, announce);
+  if (!status.ok()) {
     std::fprintf(stderr, "evopressd: %s\n",
-                 std::string(coordinator.status().message()).c_str());
+                 std::string(status.message()).c_str());
     return 1;
   }
-  for (const std::string& address : (*coordinator)->addresses()) {
-    std::printf("listening on %s\n", address.c_str());
-  }
-  std::fflush(stdout);
-  int signal = 0;
-  ::sigwait(&signals, &signal);
-  spdlog::info("signal {}: shutting down", signal);
-  (*coordinator)->Shutdown(kShutdownDeadline);
   return 0;
 }

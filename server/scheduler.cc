@@ -199,7 +199,17 @@ void Scheduler::Step(Entry& entry) {
   }
 }
 
+bool Scheduler::IsDeposed() {
+  if (!journal_->Lost()) return false;
+  // Who leads now knows the jobs from the journal. Nothing is said of them
+  // here any more: waiting clients turn to the new leader.
+  stopped_ = true;
+  changed_.NotifyAll();
+  return true;
+}
+
 void Scheduler::StopJob(Entry& entry, const absl::Status& why) {
+  if (IsDeposed()) return;
   if (!IsStoreTrouble(why)) {
     EndJob(entry, v1::Job::FAILED, std::string(why.message())).IgnoreError();
     return;
@@ -227,6 +237,7 @@ absl::Status Scheduler::EndJob(Entry& entry, v1::Job::State state,
   record.error = error;
   record.end_time_ns = absl::ToUnixNanos(options_.clock->Now());
   absl::Status status = SaveRecord(record);
+  if (!status.ok() && IsDeposed()) return status;
   if (!status.ok()) {
     spdlog::error("the end of job {} is not in the journal: {}", record.id,
                   std::string(status.message()));

@@ -108,6 +108,8 @@ class Scheduler {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeRunner(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Step(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True once another coordinator leads; then this one has stopped.
+  bool IsDeposed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopJob(Entry& entry, const absl::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A cancellation that cannot be journaled changes nothing and is an error.

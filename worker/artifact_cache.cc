@@ -64,17 +64,16 @@ absl::Status VerifyFile(const std::string& path, const std::string& sha256) {
 
 ArtifactCache::ArtifactCache(std::string directory,
                              std::string local_artifact_dir,
-                             std::unique_ptr<v1::Artifacts::StubInterface> stub,
+                             std::shared_ptr<CoordinatorLink> link,
                              const std::atomic<bool>& stop)
     : directory_(std::move(directory)),
       local_artifact_dir_(std::move(local_artifact_dir)),
-      stub_(std::move(stub)),
+      link_(std::move(link)),
       stop_(stop) {}
 
 absl::StatusOr<std::unique_ptr<ArtifactCache>> ArtifactCache::Open(
     const std::string& directory, const std::string& local_artifact_dir,
-    std::unique_ptr<v1::Artifacts::StubInterface> stub,
-    const std::atomic<bool>& stop) {
+    std::shared_ptr<CoordinatorLink> link, const std::atomic<bool>& stop) {
   std::error_code error;
   for (const char* child : {"blobs", "models", "scratch"}) {
     fs::create_directories(fs::path(directory) / child, error);
@@ -84,7 +83,7 @@ absl::StatusOr<std::unique_ptr<ArtifactCache>> ArtifactCache::Open(
     }
   }
   return std::unique_ptr<ArtifactCache>(
-      new ArtifactCache(directory, local_artifact_dir, std::move(stub), stop));
+      new ArtifactCache(directory, local_artifact_dir, std::move(link), stop));
 }
 
 std::string ArtifactCache::PathOf(const std::string& sha256) const {
@@ -146,7 +145,7 @@ absl::Status ArtifactCache::Download(const std::string& sha256) {
         std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
         v1::DownloadArtifactRequest request;
         request.set_sha256(sha256);
-        auto reader = stub_->DownloadArtifact(context, request);
+        auto reader = link_->artifacts().DownloadArtifact(context, request);
         v1::DownloadArtifactResponse response;
         while (reader->Read(&response)) {
           out.write(response.data().data(),
@@ -158,6 +157,7 @@ absl::Status ArtifactCache::Download(const std::string& sha256) {
           }
         }
         grpc::Status result = reader->Finish();
+        link_->Heed(result);
         out.close();
         if (local.ok() && result.ok() && !out) {
           local = ErrnoStatus(absl::StrCat("writing ", temporary));
@@ -184,7 +184,7 @@ absl::Status ArtifactCache::Upload(const std::string& sha256,
   return CallWithRetry(
       [&](grpc::ClientContext* context) {
         v1::UploadArtifactResponse response;
-        auto writer = stub_->UploadArtifact(context, &response);
+        auto writer = link_->artifacts().UploadArtifact(context, &response);
         v1::UploadArtifactRequest request;
         request.mutable_header()->set_sha256(sha256);
         request.mutable_header()->set_size_bytes(
@@ -195,7 +195,9 @@ absl::Status ArtifactCache::Upload(const std::string& sha256,
           open = writer->Write(request);
         }
         writer->WritesDone();
-        return writer->Finish();
+        const grpc::Status result = writer->Finish();
+        link_->Heed(result);
+        return result;
       },
       kTransferDeadline, kPatience, stop_);
 }

@@ -9,8 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "evopress/v1/artifacts.grpc.pb.h"
+#include "evopress/v1/artifacts.pb.h"
 #include "evopress/v1/tasks.pb.h"
+#include "worker/coordinator_link.h"
 
 namespace evopress::worker {
 
@@ -23,8 +24,7 @@ class ArtifactCache {
   // folder on this machine: files found there are linked, not transferred.
   static absl::StatusOr<std::unique_ptr<ArtifactCache>> Open(
       const std::string& directory, const std::string& local_artifact_dir,
-      std::unique_ptr<v1::Artifacts::StubInterface> stub,
-      const std::atomic<bool>& stop);
+      std::shared_ptr<CoordinatorLink> link, const std::atomic<bool>& stop);
 
   // Path of a verified local copy. Unavailable if the coordinator stays away or
   // a disk is full, here or there: that says nothing of the work that asks for
@@ -49,7 +49,7 @@ class ArtifactCache {
 
  private:
   ArtifactCache(std::string directory, std::string local_artifact_dir,
-                std::unique_ptr<v1::Artifacts::StubInterface> stub,
+                std::shared_ptr<CoordinatorLink> link,
                 const std::atomic<bool>& stop);
 
   std::string PathOf(const std::string& sha256) const;
@@ -59,7 +59,7 @@ class ArtifactCache {
 
   const std::string directory_;
   const std::string local_artifact_dir_;
-  const std::unique_ptr<v1::Artifacts::StubInterface> stub_;
+  const std::shared_ptr<CoordinatorLink> link_;
   const std::atomic<bool>& stop_;
 };
 

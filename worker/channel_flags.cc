@@ -5,8 +5,10 @@
 namespace evopress::worker {
 
 void AddChannelFlags(CLI::App& app, CoordinatorAddress& to) {
-  app.add_option("--server", to.address,
-                 "Address of the coordinator, host:port or unix:PATH")
+  app.add_option(
+         "--server", to.address,
+         "Address of the coordinator, host:port or unix:PATH; of several "
+         "that share a journal all, separated by commas")
       ->envname("EVOPRESS_SERVER")
       ->capture_default_str();
   app.add_option("--tls-ca", to.ca,

@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "proto/loopback.h"
 #include "worker/tls_probe.h"
@@ -150,6 +151,15 @@ absl::Status CheckFlags(const CoordinatorAddress& to) {
 
 }  // namespace
 
+std::vector<CoordinatorAddress> EachAddress(const CoordinatorAddress& to) {
+  std::vector<CoordinatorAddress> all;
+  for (const absl::string_view address : absl::StrSplit(to.address, ',')) {
+    all.push_back(to);
+    all.back().address = std::string(absl::StripAsciiWhitespace(address));
+  }
+  return all;
+}
+
 bool UsesTls(const CoordinatorAddress& to) {
   if (to.insecure || absl::StartsWith(to.address, "unix:")) return false;
   return !to.ca.empty() || !to.certificate.empty() ||
@@ -199,7 +209,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenCoordinatorChannel(
       to.address, credentials, arguments, std::move(interceptors));
 }
 
-absl::Status CheckCoordinatorTls(const CoordinatorAddress& to) {
+namespace {
+
+absl::Status CheckOne(const CoordinatorAddress& to) {
   if (absl::StartsWith(to.address, "unix:")) return absl::OkStatus();
   if (!UsesTls(to)) {
     if (!SpeaksTls(to.address)) return absl::OkStatus();
@@ -209,6 +221,15 @@ absl::Status CheckCoordinatorTls(const CoordinatorAddress& to) {
                      "coordinator's DATA/tls/ca.pem)"));
   }
   return ProbeTls(to.address, to.ca, to.certificate, to.key);
+}
+
+}  // namespace
+
+absl::Status CheckCoordinatorTls(const CoordinatorAddress& to) {
+  for (const CoordinatorAddress& one : EachAddress(to)) {
+    if (absl::Status status = CheckOne(one); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace evopress::worker

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,7 +15,7 @@
 namespace evopress::worker {
 
 struct CoordinatorAddress {
-  std::string address;  // "host:port" or "unix:PATH"
+  std::string address;  // "host:port" or "unix:PATH", or several
   std::string ca = {};  // PEM file; empty: the authorities of this system
   std::string certificate = {};  // PEM file, for mutual TLS
   std::string key = {};          // PEM file
@@ -22,6 +23,9 @@ struct CoordinatorAddress {
   std::string token = {};        // without a file; never printed
   bool insecure = false;         // no TLS, whatever the address
 };
+
+// One for each of the addresses that `to` names, separated by commas.
+std::vector<CoordinatorAddress> EachAddress(const CoordinatorAddress& to);
 
 // Whether the channel to `to` is encrypted: if an authority is named or the
 // address is not of this machine, unless `insecure`.
@@ -33,8 +37,8 @@ bool UsesTls(const CoordinatorAddress& to);
 absl::StatusOr<std::shared_ptr<grpc::Channel>> OpenCoordinatorChannel(
     const CoordinatorAddress& to, grpc::ChannelArguments arguments);
 
-// Connects once and says why TLS cannot work, which gRPC keeps to itself:
-// Unauthenticated if a certificate is refused, on either side;
+// Connects once to each address and says why TLS cannot work, which gRPC keeps
+// to itself: Unauthenticated if a certificate is refused, on either side;
 // FailedPrecondition if one side speaks TLS and the other does not. OK also if
 // nobody answers: that may heal.
 absl::Status CheckCoordinatorTls(const CoordinatorAddress& to);

@@ -97,13 +97,13 @@ int main(int argc, char** argv) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   arguments.SetMaxReceiveMessageSize(64 << 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-  auto channel = evopress::worker::OpenCoordinatorChannel(server, arguments);
-  absl::Status status = channel.status();
+  auto link = evopress::worker::CoordinatorLink::Open(server, arguments);
+  absl::Status status = link.status();
   if (status.ok()) status = evopress::worker::CheckCoordinatorTls(server);
   if (status.ok()) {
     spdlog::info("worker {} takes tasks from {}", options.worker_id,
                  server.address);
-    status = evopress::worker::RunWorker(*channel, options, g_stop);
+    status = evopress::worker::RunWorker(*link, options, g_stop);
   }
   if (!status.ok()) {
     spdlog::error("{}", status.ToString());

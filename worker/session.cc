@@ -14,7 +14,8 @@ constexpr absl::Duration kStopCheck = absl::Milliseconds(100);
 
 // Waits for the answer of an asynchronous call; a stop calls it off.
 template <typename Response, typename Begin>
-absl::StatusOr<Response> Ask(const Begin& begin, absl::Duration deadline,
+absl::StatusOr<Response> Ask(CoordinatorLink& link, const Begin& begin,
+                             absl::Duration deadline,
                              const std::atomic<bool>* stop) {
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
@@ -33,15 +34,16 @@ absl::StatusOr<Response> Ask(const Begin& begin, absl::Duration deadline,
   events.Shutdown();
   while (events.Next(&tag, &ok)) {
   }
+  if (stop == nullptr || !*stop) link.Heed(status);
   if (!status.ok()) return FromGrpc(status);
   return response;
 }
 
 }  // namespace
 
-Session::Session(std::unique_ptr<v1::Workers::StubInterface> stub,
+Session::Session(std::shared_ptr<CoordinatorLink> link,
                  v1::OpenSessionRequest identity, const std::atomic<bool>& stop)
-    : stub_(std::move(stub)), stop_(stop), machine_(std::move(identity)) {
+    : link_(std::move(link)), stop_(stop), machine_(std::move(identity)) {
   heartbeats_ = std::thread([this] { HeartbeatLoop(); });
 }
 
@@ -58,8 +60,9 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
   const std::atomic<bool>* stop = give_way ? &stop_ : nullptr;
   if (const auto* open = std::get_if<v1::OpenSessionRequest>(&call.request)) {
     auto answer = Ask<v1::OpenSessionResponse>(
+        *link_,
         [&](auto* context, auto* events) {
-          return stub_->AsyncOpenSession(context, *open, events);
+          return link_->workers().AsyncOpenSession(context, *open, events);
         },
         call.deadline, stop);
     std::lock_guard<std::mutex> lock(mutex_);
@@ -68,8 +71,9 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
   } else if (const auto* lease =
                  std::get_if<v1::LeaseTasksRequest>(&call.request)) {
     auto answer = Ask<v1::LeaseTasksResponse>(
+        *link_,
         [&](auto* context, auto* events) {
-          return stub_->AsyncLeaseTasks(context, *lease, events);
+          return link_->workers().AsyncLeaseTasks(context, *lease, events);
         },
         call.deadline, stop);
     std::lock_guard<std::mutex> lock(mutex_);
@@ -77,8 +81,10 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
   } else if (const auto* complete =
                  std::get_if<v1::CompleteTasksRequest>(&call.request)) {
     auto answer = Ask<v1::CompleteTasksResponse>(
+        *link_,
         [&](auto* context, auto* events) {
-          return stub_->AsyncCompleteTasks(context, *complete, events);
+          return link_->workers().AsyncCompleteTasks(context, *complete,
+                                                     events);
         },
         call.deadline, nullptr);
     std::lock_guard<std::mutex> lock(mutex_);
@@ -86,8 +92,9 @@ void Session::Perform(const SessionMachine::Call& call, bool give_way) {
   } else if (const auto* close =
                  std::get_if<v1::CloseSessionRequest>(&call.request)) {
     Ask<v1::CloseSessionResponse>(
+        *link_,
         [&](auto* context, auto* events) {
-          return stub_->AsyncCloseSession(context, *close, events);
+          return link_->workers().AsyncCloseSession(context, *close, events);
         },
         call.deadline, nullptr)
         .IgnoreError();
@@ -159,7 +166,9 @@ void Session::HeartbeatLoop() {
         absl::ToChronoTime(absl::Now() + machine_.heartbeat_deadline()));
     lock.unlock();
     v1::HeartbeatResponse response;
-    const grpc::Status status = stub_->Heartbeat(&context, *request, &response);
+    const grpc::Status status =
+        link_->workers().Heartbeat(&context, *request, &response);
+    link_->Heed(status);
     lock.lock();
     if (status.ok()) {
       machine_.HeartbeatAnswered(*request, std::move(response));

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "evopress/v1/workers.grpc.pb.h"
+#include "worker/coordinator_link.h"
 #include "worker/session_machine.h"
 
 namespace evopress::worker {
@@ -23,7 +23,7 @@ class Session {
   using Work = SessionMachine::Work;
 
   // `identity` is sent at every (re)opening. `stop` must outlive this.
-  Session(std::unique_ptr<v1::Workers::StubInterface> stub,
+  Session(std::shared_ptr<CoordinatorLink> link,
           v1::OpenSessionRequest identity, const std::atomic<bool>& stop);
   ~Session();
 
@@ -46,7 +46,7 @@ class Session {
   void Perform(const SessionMachine::Call& call, bool give_way);
   void HeartbeatLoop();
 
-  const std::unique_ptr<v1::Workers::StubInterface> stub_;
+  const std::shared_ptr<CoordinatorLink> link_;
   const std::atomic<bool>& stop_;
 
   std::mutex mutex_;

@@ -21,15 +21,14 @@ const char* KindOf(const v1::Task& task) {
 
 }  // namespace
 
-absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
+absl::Status RunWorker(std::shared_ptr<CoordinatorLink> link,
                        const WorkerOptions& options,
                        const std::atomic<bool>& stop) {
   absl::StatusOr<std::string> numeric_class =
       EvaluatorNumericClass(options.evaluator_binary);
   if (!numeric_class.ok()) return numeric_class.status();
-  absl::StatusOr<std::unique_ptr<ArtifactCache>> cache =
-      ArtifactCache::Open(options.cache_dir, options.local_artifact_dir,
-                          v1::Artifacts::NewStub(channel), stop);
+  absl::StatusOr<std::unique_ptr<ArtifactCache>> cache = ArtifactCache::Open(
+      options.cache_dir, options.local_artifact_dir, link, stop);
   if (!cache.ok()) return cache.status();
 
   v1::OpenSessionRequest identity;
@@ -41,7 +40,7 @@ absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
   identity.add_capabilities("outer");
   identity.set_version(options.version);
   identity.set_host(options.host);
-  Session session(v1::Workers::NewStub(channel), identity, stop);
+  Session session(link, identity, stop);
   TaskRunner runner(options, **cache);
 
   absl::Status ended = absl::OkStatus();

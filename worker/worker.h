@@ -9,11 +9,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "worker/coordinator_link.h"
 #include "worker/evaluator.h"
-
-namespace grpc {
-class Channel;
-}
 
 namespace evopress::worker {
 
@@ -33,7 +30,7 @@ struct WorkerOptions {
 // error that no retry can heal. While the coordinator is away it goes on with
 // what it holds, buffers results and reconnects with backoff. Returns OK after
 // a stop or a drain; leases are released and finished results delivered.
-absl::Status RunWorker(std::shared_ptr<grpc::Channel> channel,
+absl::Status RunWorker(std::shared_ptr<CoordinatorLink> link,
                        const WorkerOptions& options,
                        const std::atomic<bool>& stop);
 

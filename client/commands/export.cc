@@ -49,7 +49,7 @@ absl::Status RunExport(const ExportFlags& flags) {
     auto connected = Connect(flags.connection);
     if (!connected.ok()) return connected.status();
     connection = *std::move(connected);
-    auto artifacts = OpenArtifacts(connection.channel, connection.data_dir);
+    auto artifacts = OpenArtifacts(connection.link, connection.data_dir);
     if (!artifacts.ok()) return artifacts.status();
     fetch = *std::move(artifacts);
   }

@@ -81,7 +81,7 @@ absl::Status Build(const BuildFlags& flags) {
   if (!plan.ok()) return plan.status();
   auto run = RunLocally(*plan, flags.local);
   if (!run.ok()) return run.status();
-  auto fetch = OpenArtifacts(run->service->channel(), run->service->data_dir());
+  auto fetch = OpenArtifacts(run->service->link(), run->service->data_dir());
   if (!fetch.ok()) return fetch.status();
   auto table = FetchLevelTable(*fetch, run->job);
   if (!table.ok()) return table.status();
@@ -92,7 +92,7 @@ absl::Status Build(const BuildFlags& flags) {
 absl::Status List(const StoreFlags& flags) {
   auto connection = Connect(flags.connection);
   if (!connection.ok()) return connection.status();
-  auto fetch = OpenArtifacts(connection->channel, connection->data_dir);
+  auto fetch = OpenArtifacts(connection->link, connection->data_dir);
   if (!fetch.ok()) return fetch.status();
   auto job = connection->client->GetJob(JobName(flags.job));
   if (!job.ok()) return job.status();
@@ -154,7 +154,7 @@ absl::Status Verify(const StoreFlags& flags) {
   if (absl::Status s = RequireData(flags); !s.ok()) return s;
   auto connection = Connect(flags.connection);
   if (!connection.ok()) return connection.status();
-  auto fetch = OpenArtifacts(connection->channel, connection->data_dir);
+  auto fetch = OpenArtifacts(connection->link, connection->data_dir);
   if (!fetch.ok()) return fetch.status();
   std::vector<std::string> problems;
   const auto stored = StoredArtifacts(flags.connection.data_dir);
@@ -205,7 +205,7 @@ absl::Status Collect(const StoreFlags& flags) {
   if (absl::Status s = RequireData(flags); !s.ok()) return s;
   auto connection = Connect(flags.connection);
   if (!connection.ok()) return connection.status();
-  auto fetch = OpenArtifacts(connection->channel, connection->data_dir);
+  auto fetch = OpenArtifacts(connection->link, connection->data_dir);
   if (!fetch.ok()) return fetch.status();
   auto jobs = connection->client->ListJobs();
   if (!jobs.ok()) return jobs.status();

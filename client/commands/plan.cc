@@ -83,7 +83,7 @@ absl::StatusOr<Earlier> AskCoordinator(const ConnectionFlags& flags,
                                        const std::string& numeric_class) {
   auto connection = Connect(flags);
   if (!connection.ok()) return connection.status();
-  auto fetch = OpenArtifacts(connection->channel, connection->data_dir);
+  auto fetch = OpenArtifacts(connection->link, connection->data_dir);
   if (!fetch.ok()) return fetch.status();
   auto jobs = connection->client->ListJobs();
   if (!jobs.ok()) return jobs.status();

@@ -31,7 +31,7 @@ struct ReportFlags {
 absl::Status RunReport(const ReportFlags& flags) {
   auto connection = Connect(flags.connection);
   if (!connection.ok()) return connection.status();
-  auto fetch = OpenArtifacts(connection->channel, connection->data_dir);
+  auto fetch = OpenArtifacts(connection->link, connection->data_dir);
   if (!fetch.ok()) return fetch.status();
   auto job = connection->client->GetJob(JobName(flags.job));
   if (!job.ok()) return job.status();

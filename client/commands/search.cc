@@ -31,7 +31,7 @@ absl::Status RunSearch(const SearchFlags& flags) {
   if (!plan.ok()) return plan.status();
   auto run = RunLocally(*plan, flags.local);
   if (!run.ok()) return run.status();
-  auto fetch = OpenArtifacts(run->service->channel(), run->service->data_dir());
+  auto fetch = OpenArtifacts(run->service->link(), run->service->data_dir());
   if (!fetch.ok()) return fetch.status();
   auto inputs = MakeExportInputs(run->job, /*incumbent=*/false, *fetch);
   if (!inputs.ok()) return inputs.status();

@@ -79,7 +79,7 @@ absl::Status RunSubmit(const SubmitFlags& flags) {
   if (!full.ok()) return full.status();
   if (absl::Status s = CheckSucceeded(*full); !s.ok()) return s;
   if (exports) {
-    auto fetch = OpenArtifacts(connection->channel, "");
+    auto fetch = OpenArtifacts(connection->link, "");
     if (!fetch.ok()) return fetch.status();
     auto inputs = MakeExportInputs(*full, /*incumbent=*/false, *fetch);
     if (!inputs.ok()) return inputs.status();

@@ -69,8 +69,13 @@ def warm(data):
 class Cluster:
     """Real processes, each of which can be stopped, killed and started again."""
 
+    # Set to a function that gives the URL of a fresh, warm journal: all clusters
+    # then keep theirs in PostgreSQL.
+    new_journal = None
+
     def __init__(self, folder, workers, warm, listen=(), start=True, data=None):
         self.folder = folder
+        self.journal = Cluster.new_journal(warm) if Cluster.new_journal and warm else None
         self.data = data or folder / "data"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -98,8 +103,7 @@ class Cluster:
     def start_coordinator(self):
         listen = [a for address in [self.address, *self.listen] for a in ("--listen", address)]
         insecure = ["--insecure"] if self.listen else []
-        self._spawn("coordinator", [COORDINATOR, *listen, *insecure, "--data", self.data,
-                                    "--heartbeat", f"{HEARTBEAT}s"])
+        self.spawn_coordinator("coordinator", [*listen, *insecure], self.data)
         host, port = self.address.split(":")
         end = time.time() + 60
         while time.time() < end and self.processes["coordinator"].poll() is None:
@@ -109,6 +113,11 @@ class Cluster:
             except OSError:
                 time.sleep(0.02)
         raise RuntimeError(f"evopressd did not come up: see {self.folder}/coordinator.log")
+
+    def spawn_coordinator(self, name, flags, data):
+        store = ["--journal", self.journal] if self.journal else []
+        self._spawn(name, [COORDINATOR, *flags, *store, "--data", data, "--heartbeat",
+                           f"{HEARTBEAT}s"])
 
     def start_worker(self, name, server=None, evaluator=EVALUATOR, binary=WORKER, prefix=(),
                      env=None):
@@ -219,7 +228,11 @@ def record(cluster, names):
     assert present >= set(names), f"acknowledged jobs are gone: {set(names) - present}"
     # A job's id is drawn anew in every run: its place among the jobs stands for it.
     place = {name.split("/")[-1]: index for index, name in enumerate(names)}
-    rounds, measurements = journal(cluster.data)
+    if cluster.journal:
+        from tests.show.postgres import read_journal
+        rounds, measurements = read_journal(cluster.journal)
+    else:
+        rounds, measurements = journal(cluster.data)
     return Record(jobs, sorted((place[row[0].split("/")[-1]], *row[1:]) for row in rounds
                                if row[0].split("/")[-1] in place), measurements)
 

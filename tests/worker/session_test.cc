@@ -107,7 +107,8 @@ class SessionTest : public testing::Test {
     v1::OpenSessionRequest identity;
     identity.set_worker_id("w1");
     session_ = std::make_unique<Session>(
-        v1::Workers::NewStub(server_->InProcessChannel({})), identity, stop_);
+        std::make_shared<CoordinatorLink>(server_->InProcessChannel({})),
+        identity, stop_);
   }
   ~SessionTest() override {
     session_.reset();
