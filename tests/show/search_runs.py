@@ -53,13 +53,15 @@ def held_out(data):
 
 def search(data, *flags, seed=None, calibration=None):
     """A search on the store that all runs share; calibrates on c4 alone unless
-    told otherwise. Returns the job with its results."""
+    told otherwise. Returns the job with its results, and the folder of these as
+    `out`."""
     seed = data.seed if seed is None else seed
     name = hashlib.sha256(repr((flags, seed)).encode()).hexdigest()[:12]
     calibration = calibration or ["--text", split(data, "c4")[0]]
     out = data.work / "out" / name
     job = evopress("search", data.model, *calibration, *held_out(data), "--seed", seed,
                    "--data", data.work / "store", "--out", out, "--force", *flags)
+    job["out"] = out
     job["winner"] = json.loads((out / "recipe.json").read_text()).get("assignment_hash")
     return job
 
