@@ -222,6 +222,11 @@ void AddJobFlags(CLI::App& app, JobFlags& flags) {
       ->check(CLI::IsMember({"mean", "worst"}))
       ->capture_default_str();
   app.add_option("--name", flags.display_name, "Name of the job, for people");
+  app.add_option("--priority", flags.priority,
+                 "Its tasks go out before those of jobs of a lower priority; "
+                 "jobs of equal priority take turns")
+      ->check(CLI::Range(-1000, 1000))
+      ->capture_default_str();
 }
 
 void AddLocalFlags(CLI::App& app, LocalFlags& flags) {

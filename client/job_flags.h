@@ -66,6 +66,7 @@ struct JobFlags {
   double max_hours = 0;           // 0: no bound
   std::vector<std::string> from;  // jobs or results to start from
   std::string display_name;
+  int priority = 0;
 };
 
 // Where the work is done.

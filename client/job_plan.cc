@@ -401,6 +401,7 @@ absl::StatusOr<JobPlan> PlanSearch(JobFlags flags) {
         "no uniform assignment meets the budget, so none is reported beside "
         "the winner");
   }
+  spec.set_priority(flags.priority);
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name
@@ -466,6 +467,7 @@ absl::StatusOr<JobPlan> PlanMeasurement(
     strategy = search::UniformOptions{};
   }
   *spec.mutable_strategy() = proto::ToProto(strategy);
+  spec.set_priority(flags.priority);
   spec.set_display_name(
       !flags.display_name.empty()
           ? flags.display_name

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   AddSubmitCommand(app, run);
   AddJobsCommand(app, run);
   AddWorkersCommand(app, run);
+  AddBackupCommand(app, run);
   AddInspectCommand(app, run);
   AddLevelsCommand(app, run);
   AddEvalCommand(app, run);

@@ -150,6 +150,28 @@ absl::StatusOr<std::vector<v1::RoundRecord>> ServiceClient::ListRounds(
   return rounds;
 }
 
+absl::StatusOr<v1::ExplainJobResponse> ServiceClient::ExplainJob(
+    const std::string& name) {
+  v1::ExplainJobRequest request;
+  request.set_name(name);
+  return Call<v1::ExplainJobResponse>(&worker::CoordinatorLink::jobs,
+                                      &v1::Jobs::Stub::ExplainJob, request);
+}
+
+absl::Status ServiceClient::BackupJournal(
+    const std::function<absl::Status(const std::string&)>& write) {
+  // One that leads, if there are several: a stream cannot be taken up again.
+  if (auto jobs = ListJobs(); !jobs.ok()) return jobs.status();
+  grpc::ClientContext context;
+  auto stream = link_->jobs().BackupJournal(&context, {});
+  v1::BackupJournalResponse part;
+  absl::Status status;
+  while (status.ok() && stream->Read(&part)) status = write(part.data());
+  if (!status.ok()) context.TryCancel();
+  const grpc::Status ended = stream->Finish();
+  return status.ok() ? FromGrpc(ended) : status;
+}
+
 absl::StatusOr<std::vector<v1::Worker>> ServiceClient::ListWorkers() {
   std::vector<v1::Worker> workers;
   v1::ListWorkersRequest request;

@@ -45,6 +45,10 @@ class ServiceClient {
   // All pages, oldest first.
   absl::StatusOr<std::vector<v1::RoundRecord>> ListRounds(
       const std::string& job);
+  absl::StatusOr<v1::ExplainJobResponse> ExplainJob(const std::string& name);
+  // `write` takes the bytes in their order; what it returns ends the copy.
+  absl::Status BackupJournal(
+      const std::function<absl::Status(const std::string&)>& write);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
   absl::Status DrainWorker(const std::string& worker_id);
 

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <set>
@@ -21,6 +22,7 @@ constexpr int kMaxMenu = 1 << 10;
 constexpr int kMaxSequences = 1 << 24;
 constexpr int kMaxLength = 1 << 20;
 constexpr int kMaxFiles = 10'000;
+constexpr int64_t kMaxPriority = 1000;
 constexpr size_t kMaxDomainName = 256;
 
 v1::Metric ToProto(search::Metric metric) {
@@ -550,6 +552,7 @@ void ReadSamples(const v1::JobSpec& spec, search::StrategyInput& input) {
 std::string IdentityBytes(v1::JobSpec spec) {
   spec.clear_labels();
   spec.clear_display_name();
+  spec.clear_priority();
   spec.mutable_model()->clear_display_name();
   return DeterministicBytes(spec);
 }
@@ -626,6 +629,11 @@ absl::Status Validate(const v1::TokenSetRef& set) {
 
 absl::Status Validate(const v1::JobSpec& spec) {
   if (absl::Status s = Validate(spec.model()); !s.ok()) return s;
+  if (std::abs(int64_t{spec.priority()}) > kMaxPriority) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("priority ", spec.priority(), " is not within -",
+                     kMaxPriority, " and ", kMaxPriority));
+  }
   absl::StatusOr<search::SearchSpace> space = FromProto(spec.space());
   if (!space.ok()) return space.status();
   int statistics = 0;

@@ -156,7 +156,8 @@ absl::Status CoordinatorImpl::Serve() {
   auto access = Access::Open(access_options);
   if (!access.ok()) return access.status();
   access_ = *std::move(access);
-  jobs_ = std::make_unique<JobsService>(*scheduler_, *access_);
+  jobs_ =
+      std::make_unique<JobsService>(*scheduler_, *access_, options_.data_dir);
   workers_ = std::make_unique<WorkersService>(*scheduler_, *access_);
   artifacts_service_ =
       std::make_unique<ArtifactsService>(*artifacts_, *access_);

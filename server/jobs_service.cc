@@ -1,7 +1,11 @@
 #include "server/jobs_service.h"
 
+#include <unistd.h>
+
+#include <fstream>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/retry_info.h"
@@ -19,6 +23,7 @@ constexpr absl::Duration kCheck = absl::Seconds(1);
 constexpr absl::Duration kPause = absl::Milliseconds(20);
 // When a token with too many open jobs may ask again.
 constexpr absl::Duration kJobRetry = absl::Minutes(1);
+constexpr std::streamsize kChunkBytes = 512 << 10;
 
 template <typename T>
 grpc::Status Reply(absl::StatusOr<T> result, T* response) {
@@ -162,6 +167,38 @@ grpc::Status JobsService::ListRounds(grpc::ServerContext* context,
   if (auto s = access_.Check(*context, "/evopress.v1.Jobs/ListRounds"); !s.ok())
     return s;
   return Reply(scheduler_.ListRounds(*request), response);
+}
+
+grpc::Status JobsService::ExplainJob(grpc::ServerContext* context,
+                                     const v1::ExplainJobRequest* request,
+                                     v1::ExplainJobResponse* response) {
+  if (auto s = access_.Check(*context, "/evopress.v1.Jobs/ExplainJob"); !s.ok())
+    return s;
+  return Reply(scheduler_.ExplainJob(request->name()), response);
+}
+
+grpc::Status JobsService::BackupJournal(
+    grpc::ServerContext* context, const v1::BackupJournalRequest*,
+    grpc::ServerWriter<v1::BackupJournalResponse>* writer) {
+  if (auto s = access_.Check(*context, "/evopress.v1.Jobs/BackupJournal");
+      !s.ok())
+    return s;
+  const std::string path =
+      absl::StrCat(scratch_, "/backup-", ::getpid(), "-", ++backups_);
+  absl::Cleanup remove = [&path] { ::unlink(path.c_str()); };
+  ::unlink(path.c_str());  // of an earlier process of this number
+  if (auto s = scheduler_.BackupJournal(path); !s.ok()) return ToGrpc(s);
+  std::ifstream file(path, std::ios::binary);
+  v1::BackupJournalResponse response;
+  std::string chunk(kChunkBytes, '\0');
+  while (file.read(chunk.data(), kChunkBytes) || file.gcount() > 0) {
+    response.set_data(chunk.data(), static_cast<size_t>(file.gcount()));
+    if (!writer->Write(response)) return grpc::Status::CANCELLED;
+  }
+  if (!file.eof()) {
+    return ToGrpc(absl::DataLossError(absl::StrCat("cannot read ", path)));
+  }
+  return grpc::Status::OK;
 }
 
 }  // namespace evopress::server

@@ -14,8 +14,9 @@ namespace evopress::server {
 // Thread-safe. `scheduler` and `access` must outlive this.
 class JobsService final : public v1::Jobs::Service {
  public:
-  JobsService(Scheduler& scheduler, Access& access)
-      : scheduler_(scheduler), access_(access) {}
+  // Copies of the journal lie in `scratch` while they are sent.
+  JobsService(Scheduler& scheduler, Access& access, const std::string& scratch)
+      : scheduler_(scheduler), access_(access), scratch_(scratch) {}
 
   grpc::Status CreateJob(grpc::ServerContext* context,
                          const v1::CreateJobRequest* request,
@@ -44,6 +45,12 @@ class JobsService final : public v1::Jobs::Service {
   grpc::Status ListRounds(grpc::ServerContext* context,
                           const v1::ListRoundsRequest* request,
                           v1::ListRoundsResponse* response) override;
+  grpc::Status ExplainJob(grpc::ServerContext* context,
+                          const v1::ExplainJobRequest* request,
+                          v1::ExplainJobResponse* response) override;
+  grpc::Status BackupJournal(
+      grpc::ServerContext* context, const v1::BackupJournalRequest* request,
+      grpc::ServerWriter<v1::BackupJournalResponse>* writer) override;
 
  private:
   // RESOURCE_EXHAUSTED if the caller has as many open jobs as its token allows.
@@ -53,7 +60,9 @@ class JobsService final : public v1::Jobs::Service {
 
   Scheduler& scheduler_;
   Access& access_;
+  const std::string scratch_;
   Mutex creating_;
+  std::atomic<int64_t> backups_ = 0;
   std::atomic<int> watches_ = 0;
 };
 

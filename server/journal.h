@@ -6,6 +6,7 @@
 #define EVOPRESS_SERVER_JOURNAL_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -92,6 +93,15 @@ struct JournalBatch {
   }
 };
 
+// A copy of a journal in the making. Must end before the journal does.
+class JournalCopy {
+ public:
+  virtual ~JournalCopy() = default;
+  // A part of it; between two the journal may be used. True once the copy is
+  // whole: then it is durable and as of this moment.
+  virtual absl::StatusOr<bool> Step() = 0;
+};
+
 // Errors: ResourceExhausted if the disk is full (the transaction is undone,
 // the journal stays valid), DataLoss if the store is damaged, Unavailable if
 // it cannot be reached. Thread-compatible: one user at a time.
@@ -119,6 +129,11 @@ class Journal {
   virtual absl::StatusOr<std::optional<std::string>> FindBuild(
       const std::string& key) = 0;
   virtual absl::StatusOr<std::vector<LocalFileRecord>> LoadLocalFiles() = 0;
+
+  // Copies the journal to a new file, which can stand in its place.
+  // Unimplemented where the store has its own tools.
+  virtual absl::StatusOr<std::unique_ptr<JournalCopy>> CopyTo(
+      const std::string& path) = 0;
 };
 
 }  // namespace evopress::server

@@ -73,6 +73,15 @@ void LeaseTable::RemoveJob(const std::string& job) {
   for (const std::string& id : ids) RemoveTask(id);
   queues_.erase(job);
   paused_.erase(job);
+  priorities_.erase(job);
+}
+
+void LeaseTable::SetPriority(const std::string& job, int priority) {
+  if (priority == 0) {
+    priorities_.erase(job);
+  } else {
+    priorities_[job] = priority;
+  }
 }
 
 void LeaseTable::SetPaused(const std::string& job, bool paused) {
@@ -161,14 +170,32 @@ bool LeaseTable::AnotherCanTake(const TaskEntry& entry,
   return false;
 }
 
-// The jobs take turns; within a job tasks go out in their own order.
+// Jobs of a higher priority first; of equal ones each has its turn. Within a
+// job tasks go out in their own order.
+std::vector<std::string> LeaseTable::Turns() const {
+  std::vector<std::string> turns;
+  auto job = queues_.upper_bound(last_job_);
+  for (size_t i = 0; i < queues_.size(); ++i, ++job) {
+    if (job == queues_.end()) job = queues_.begin();
+    if (paused_.count(job->first) == 0) turns.push_back(job->first);
+  }
+  const auto priority = [this](const std::string& name) {
+    const auto it = priorities_.find(name);
+    return it == priorities_.end() ? 0 : it->second;
+  };
+  if (!priorities_.empty()) {
+    std::stable_sort(turns.begin(), turns.end(),
+                     [&](const std::string& a, const std::string& b) {
+                       return priority(a) > priority(b);
+                     });
+  }
+  return turns;
+}
+
 std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
   const std::string& worker_id = worker.info.worker_id();
-  auto job = queues_.upper_bound(last_job_);
-  for (size_t visited = 0; visited < queues_.size(); ++visited, ++job) {
-    if (job == queues_.end()) job = queues_.begin();
-    if (paused_.count(job->first) != 0) continue;
-    std::deque<std::string>& queue = job->second;
+  for (const std::string& job : Turns()) {
+    std::deque<std::string>& queue = queues_.at(job);
     for (size_t i = 0; i < queue.size(); ++i) {
       TaskEntry& entry = tasks_.at(queue[i]);
       // All tasks of a job share one class: no need to look further.
@@ -179,7 +206,7 @@ std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
       }
       const std::string id = queue[i];
       entry.queued = false;
-      last_job_ = job->first;
+      last_job_ = job;
       queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
       if (queue.empty()) queues_.erase(job);
       return id;
@@ -207,8 +234,12 @@ absl::StatusOr<v1::LeaseTasksResponse> LeaseTable::LeaseTasks(
     const std::string token =
         absl::StrCat("l-", options_.epoch, "-", next_serial_++);
     entry.tokens.insert(token);
-    (*session)->leases[token] = {id, session_id, ++entry.attempts,
-                                 /*cancelled=*/false, now + LeaseTime()};
+    (*session)->leases[token] = {id,
+                                 session_id,
+                                 ++entry.attempts,
+                                 /*cancelled=*/false,
+                                 now,
+                                 now + LeaseTime()};
     ++held;
   }
   for (const auto& [token, lease] : (*session)->leases) {

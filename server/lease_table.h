@@ -83,6 +83,8 @@ class LeaseTable {
   void RemoveJob(const std::string& job);
   // Tasks of a paused job are not leased; what is leased goes on.
   void SetPaused(const std::string& job, bool paused);
+  // 0 unless set. Forgotten with RemoveJob().
+  void SetPriority(const std::string& job, int priority);
   const v1::Task* FindTask(const std::string& id) const;
   int64_t open_tasks() const { return open_tasks_; }
 
@@ -131,6 +133,21 @@ class LeaseTable {
   // Share of the lease's work that its holder reported, summed over the job.
   int ActiveLeases(const std::string& job) const;
 
+  // What is there of one job ("": of all), and who could do it.
+  struct Counts {
+    int64_t queued = 0;
+    int64_t leased = 0;
+    int64_t resting = 0;
+    int64_t audits = 0;         // awaited
+    std::string oldest_worker;  // of the leases of the job, and for how long
+    absl::Duration oldest_lease = absl::ZeroDuration();
+    std::string last_fault;  // that a task of the job is resting from
+    std::map<std::string, int64_t> connected;  // active workers by class
+    std::map<std::string, int64_t> busy;       // of those, with a lease
+    std::map<v1::Worker::State, int64_t> workers;
+  };
+  Counts Count(const std::string& job, absl::Time now) const;
+
  private:
   struct TaskEntry {
     v1::Task task;
@@ -146,6 +163,7 @@ class LeaseTable {
     std::map<std::string, int> faults;  // by worker
     absl::Time first_fault = absl::InfiniteFuture();
     int transient_faults = 0;
+    std::string last_fault;        // as told to people
     std::set<std::string> tokens;  // live leases
   };
   struct LeaseEntry {
@@ -153,6 +171,7 @@ class LeaseTable {
     std::string session;
     int attempt = 0;
     bool cancelled = false;
+    absl::Time begin;
     absl::Time expiry;
   };
   struct SessionEntry {
@@ -185,6 +204,7 @@ class LeaseTable {
   bool AnotherMayCome(const TaskEntry& entry, absl::Time now) const;
   void RetryLater(const std::string& id, TaskEntry& entry,
                   const std::string& worker, int failures, absl::Time now);
+  std::vector<std::string> Turns() const;  // jobs with queued tasks
   std::string NextTaskFor(const WorkerEntry& worker);
   std::string NextAuditFor(const WorkerEntry& worker);
   void EndAudit(const std::string& id, TaskEntry& entry);
@@ -212,7 +232,8 @@ class LeaseTable {
   std::map<std::string, std::deque<std::string>> audits_;  // job -> task ids
   std::multimap<absl::Time, std::string> resting_;  // tasks, by when they end
   std::set<std::string> paused_;
-  std::string last_job_;  // round-robin position
+  std::map<std::string, int> priorities_;  // of jobs; 0 is not kept
+  std::string last_job_;                   // round-robin position
   std::map<std::string, SessionEntry> sessions_;
   std::map<std::string, WorkerEntry> workers_;
   int64_t open_tasks_ = 0;

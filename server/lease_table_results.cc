@@ -222,6 +222,7 @@ CompletionOutcome LeaseTable::CompleteWithFault(const std::string& id,
   outcome.message = absl::StrCat("worker ", worker_id, ": ",
                                  v1::Fault::Kind_Name(fault.kind()), ": ",
                                  fault.message().substr(0, 2000));
+  entry.last_fault = outcome.message;
   if (fault.kind() == v1::Fault::BAD_INPUT) {
     outcome.action = Action::kFail;
     return outcome;

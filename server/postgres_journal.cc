@@ -233,6 +233,13 @@ class PostgresJournal : public Journal {
     return files;
   }
 
+  absl::StatusOr<std::unique_ptr<JournalCopy>> CopyTo(
+      const std::string&) override {
+    return absl::UnimplementedError(
+        "this journal is in PostgreSQL: pg_dump makes a copy of it while work "
+        "goes on");
+  }
+
  private:
   absl::StatusOr<PostgresRows> Read(const PostgresStatement& statement) {
     auto rows = connection_->Query(statement);

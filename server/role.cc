@@ -22,6 +22,8 @@ const std::vector<Rule>& Rules() {
       {"/evopress.v1.Jobs/CancelJob", {kSubmit}},
       {"/evopress.v1.Jobs/DeleteJob", {kSubmit}},
       {"/evopress.v1.Jobs/ListRounds", {kView, kSubmit}},
+      {"/evopress.v1.Jobs/ExplainJob", {kView, kSubmit}},
+      {"/evopress.v1.Jobs/BackupJournal", {}},
       {"/evopress.v1.Workers/OpenSession", {kWork}},
       {"/evopress.v1.Workers/LeaseTasks", {kWork}},
       {"/evopress.v1.Workers/Heartbeat", {kWork}},

@@ -12,6 +12,7 @@
 #include "proto/conversions.h"
 #include "search/digest.h"
 #include "server/earlier_rounds.h"
+#include "server/explanation.h"
 
 namespace evopress::server {
 namespace {
@@ -35,6 +36,11 @@ absl::StatusOr<int64_t> PagePosition(const std::string& token) {
         absl::StrCat("page_token \"", token, "\" is not one of ours"));
   }
   return position;
+}
+
+int PriorityOf(const JobRecord& record) {
+  v1::JobSpec spec;
+  return spec.ParseFromString(record.spec) ? spec.priority() : 0;
 }
 
 // Errors of the store, not of the job: the job can be taken up again.
@@ -162,6 +168,7 @@ absl::Status Scheduler::SaveRecord(const JobRecord& record) {
 void Scheduler::MakeRunner(Entry& entry) {
   leases_.RemoveJob(entry.record.id);
   leases_.SetPaused(entry.record.id, entry.record.paused);
+  leases_.SetPriority(entry.record.id, PriorityOf(entry.record));
   auto runner = JobRunner::Create(entry.record, *journal_, artifacts_);
   if (!runner.ok()) {
     StopJob(entry, runner.status());
@@ -491,6 +498,35 @@ absl::StatusOr<v1::ListRoundsResponse> Scheduler::ListRounds(
     response.set_next_page_token(absl::StrCat(*first + page));
   }
   return response;
+}
+
+absl::StatusOr<v1::ExplainJobResponse> Scheduler::ExplainJob(
+    const std::string& name) {
+  MutexLock lock(mutex_);
+  auto entry = FindJob(name);
+  if (!entry.ok()) return entry.status();
+  return Explain(Describe(**entry),
+                 leases_.Count((*entry)->record.id, options_.clock->Now()));
+}
+
+absl::Status Scheduler::BackupJournal(const std::string& path) {
+  std::unique_ptr<JournalCopy> copy;
+  {
+    MutexLock lock(mutex_);
+    auto begun = journal_->CopyTo(path);
+    if (!begun.ok()) return begun.status();
+    copy = *std::move(begun);
+  }
+  for (bool done = false; !done;) {
+    MutexLock lock(mutex_);
+    absl::StatusOr<bool> step = absl::UnavailableError("shutting down");
+    if (!stopped_) step = copy->Step();
+    // It ends under the lock, as it uses the journal.
+    if (!step.ok() || *step) copy.reset();
+    if (!step.ok()) return step.status();
+    done = *step;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::Job> Scheduler::WaitForChange(const std::string& name,

@@ -59,6 +59,9 @@ class Scheduler {
   absl::Status DeleteJob(const std::string& name);
   absl::StatusOr<v1::ListRoundsResponse> ListRounds(
       const v1::ListRoundsRequest& request);
+  absl::StatusOr<v1::ExplainJobResponse> ExplainJob(const std::string& name);
+  // Copies the journal to a new file, in steps: work goes on.
+  absl::Status BackupJournal(const std::string& path);
   // Waits until the job's version differs from *version (0: never seen) or
   // `wait` is over, and sets *version. Unavailable after Stop().
   absl::StatusOr<v1::Job> WaitForChange(const std::string& name,

@@ -102,6 +102,8 @@ class SqliteJournal : public Journal {
   absl::StatusOr<std::optional<std::string>> FindBuild(
       const std::string& key) override;
   absl::StatusOr<std::vector<LocalFileRecord>> LoadLocalFiles() override;
+  absl::StatusOr<std::unique_ptr<JournalCopy>> CopyTo(
+      const std::string& path) override;
 
  private:
   // A cached prepared statement with its parameters, reset when it goes away.
@@ -475,6 +477,62 @@ absl::StatusOr<std::vector<LocalFileRecord>> SqliteJournal::LoadLocalFiles() {
   }
   if (code != SQLITE_DONE) return Error("cannot read local files");
   return files;
+}
+
+// Over the journal's own connection: what it writes in between goes into the
+// copy, too.
+class SqliteCopy : public JournalCopy {
+ public:
+  explicit SqliteCopy(const std::string& path) : path_(path) {}
+  ~SqliteCopy() override {
+    if (backup_ != nullptr) sqlite3_backup_finish(backup_);
+    if (copy_ != nullptr) sqlite3_close(copy_);
+  }
+
+  absl::Status Begin(sqlite3* journal) {
+    if (sqlite3_open_v2(path_.c_str(), &copy_,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                        nullptr) != SQLITE_OK) {
+      return Error();
+    }
+    backup_ = sqlite3_backup_init(copy_, "main", journal, "main");
+    return backup_ == nullptr ? Error() : absl::OkStatus();
+  }
+
+  absl::StatusOr<bool> Step() override {
+    constexpr int kPages = 1024;
+    const int code = sqlite3_backup_step(backup_, kPages);
+    if (code == SQLITE_OK) return false;
+    if (code != SQLITE_DONE) return Error();
+    if (sqlite3_backup_finish(std::exchange(backup_, nullptr)) != SQLITE_OK ||
+        sqlite3_close(std::exchange(copy_, nullptr)) != SQLITE_OK) {
+      return absl::UnavailableError(
+          absl::StrCat("the copy ", path_, " cannot be ended"));
+    }
+    return true;
+  }
+
+ private:
+  absl::Status Error() const {
+    const std::string text =
+        absl::StrCat("copy ", path_, ": ", sqlite3_errmsg(copy_));
+    const int code = sqlite3_errcode(copy_) & 0xFF;
+    return code == SQLITE_FULL || code == SQLITE_IOERR
+               ? absl::ResourceExhaustedError(text)
+               : absl::UnavailableError(text);
+  }
+
+  const std::string path_;
+  sqlite3* copy_ = nullptr;
+  sqlite3_backup* backup_ = nullptr;
+};
+
+absl::StatusOr<std::unique_ptr<JournalCopy>> SqliteJournal::CopyTo(
+    const std::string& path) {
+  auto copy = std::make_unique<SqliteCopy>(path);
+  absl::Status status = copy->Begin(db_);
+  if (!status.ok()) return status;
+  return std::unique_ptr<JournalCopy>(std::move(copy));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ void AddSearchCommand(CLI::App& app, RunCommand& run);
 void AddSubmitCommand(CLI::App& app, RunCommand& run);
 void AddJobsCommand(CLI::App& app, RunCommand& run);
 void AddWorkersCommand(CLI::App& app, RunCommand& run);
+void AddBackupCommand(CLI::App& app, RunCommand& run);
 void AddInspectCommand(CLI::App& app, RunCommand& run);
 void AddLevelsCommand(CLI::App& app, RunCommand& run);
 void AddEvalCommand(CLI::App& app, RunCommand& run);

@@ -137,6 +137,30 @@ absl::Status Delete(ServiceClient& client, const JobsFlags& flags) {
   return absl::OkStatus();
 }
 
+absl::Status Explain(ServiceClient& client, const JobsFlags& flags) {
+  auto told = client.ExplainJob(JobName(flags.job));
+  if (!told.ok()) return told.status();
+  if (flags.json) {
+    const nlohmann::json json = {
+        {"job", JobName(flags.job)},
+        {"reasons", std::vector<std::string>(told->reasons().begin(),
+                                             told->reasons().end())},
+        {"queued_tasks", told->queued_tasks()},
+        {"leased_tasks", told->leased_tasks()},
+        {"resting_tasks", told->resting_tasks()},
+        {"awaited_audits", told->awaited_audits()},
+        {"able_workers", told->able_workers()},
+        {"busy_workers", told->busy_workers()}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return absl::OkStatus();
+  }
+  std::printf("%s:\n", JobName(flags.job).c_str());
+  for (const std::string& reason : told->reasons()) {
+    std::printf("- %s\n", reason.c_str());
+  }
+  return absl::OkStatus();
+}
+
 void AddAction(CLI::App& jobs, RunCommand& run, const char* name,
                const char* help, bool needs_job, JobsAction action) {
   auto flags = std::make_shared<JobsFlags>();
@@ -181,6 +205,8 @@ void AddJobsCommand(CLI::App& app, RunCommand& run) {
             Delete);
   AddAction(*jobs, run, "rounds",
             "Every round of the search with what was measured.", true, Rounds);
+  AddAction(*jobs, run, "explain", "Why a job stands where it stands.", true,
+            Explain);
 }
 
 }  // namespace evopress::client

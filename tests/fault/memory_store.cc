@@ -85,6 +85,11 @@ class MemoryJournal : public server::Journal {
     return disk_.local_files;
   }
 
+  absl::StatusOr<std::unique_ptr<server::JournalCopy>> CopyTo(
+      const std::string&) override {
+    return absl::UnimplementedError("the simulator's disk is not copied");
+  }
+
  private:
   void Write(const JournalBatch& batch) {
     for (const std::string& key : batch.forget_measurements) {
