@@ -15,7 +15,7 @@ namespace evopress::search {
 
 // Candidates of one round at most (offspring, random candidates, probes may be
 // more): a bound against absurd input, far above any use.
-inline constexpr int32_t kMaxCandidates = 65536;
+inline constexpr int32_t kMaxCandidates = 4096;
 
 // One selection stage: each candidate is measured on `samples` freshly drawn
 // samples, the best `survivors` go on.

@@ -128,7 +128,7 @@ TEST(PolicyGradient, NamesOptionsThatMakeNoSense) {
   };
   EXPECT_EQ(error([](auto&) {}), "");
   EXPECT_EQ(error([](auto& o) { o.steps = 0; }), "steps=0 must be at least 1");
-  EXPECT_EQ(error([](auto& o) { o.draws = 1; }), "draws=1 is not in 2…65536");
+  EXPECT_EQ(error([](auto& o) { o.draws = 1; }), "draws=1 is not in 2…4096");
   EXPECT_EQ(error([](auto& o) { o.window = 0; }), "window=0 is not in 1…1024");
   EXPECT_EQ(error([](auto& o) { o.learning_rate = 0; }),
             "learning_rate=0 must be above 0 and at most 100");

@@ -115,7 +115,7 @@ TEST(SubnetGa, NamesOptionsThatMakeNoSense) {
   EXPECT_EQ(error([](auto& o) { o.generations = 0; }),
             "generations=0 must be at least 1");
   EXPECT_EQ(error([](auto& o) { o.population = 1; }),
-            "population=1 is not in 2…65536");
+            "population=1 is not in 2…4096");
   EXPECT_EQ(error([](auto& o) { o.parents = 17; }),
             "parents=17 is not in 1…population=16; lower it or raise the "
             "population");

@@ -16,6 +16,7 @@ namespace evopress::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The winner and history of an undisturbed run with one worker.
 v1::Job UndisturbedRun(const v1::JobSpec& spec, int workers = 1) {
@@ -91,6 +92,56 @@ TEST(Coordinator, ASecondJobMeasuresNothingAgain) {
   EXPECT_EQ(worker.evaluations(), evaluations);
   EXPECT_EQ(second.evaluated_tokens(), 0);
   ExpectSameOutcome(first, second);
+}
+
+TEST(Coordinator, ABackupRestoredElsewhereKnowsAllJobs) {
+  ScratchDirectory scratch, elsewhere;
+  v1::Job job;
+  {
+    auto coordinator = StartCoordinator(scratch.path());
+    const auto channel = coordinator->InProcessChannel();
+    UploadSpecArtifacts(channel);
+    FakeWorker worker(channel, "w");
+    ASSERT_TRUE(Create(channel, SmallSpec(3), &job).ok());
+    job = WaitForEnd(channel, job.name());
+    grpc::ClientContext context;
+    auto stream = v1::Jobs::NewStub(channel)->BackupJournal(&context, {});
+    v1::BackupJournalResponse part;
+    std::ofstream file(elsewhere.path() + "/journal.sqlite", std::ios::binary);
+    while (stream->Read(&part)) file << part.data();
+    const grpc::Status status = stream->Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  for (const auto& entry :
+       std::filesystem::directory_iterator(scratch.path())) {
+    EXPECT_THAT(entry.path().filename().string(), Not(HasSubstr("backup")));
+  }
+  auto coordinator = StartCoordinator(elsewhere.path());
+  grpc::ClientContext context;
+  v1::GetJobRequest request;
+  request.set_name(job.name());
+  v1::Job restored;
+  ASSERT_TRUE(v1::Jobs::NewStub(coordinator->InProcessChannel())
+                  ->GetJob(&context, request, &restored)
+                  .ok());
+  ExpectSameOutcome(job, restored);
+}
+
+TEST(Coordinator, AJobThatWaitsIsExplained) {
+  ScratchDirectory scratch;
+  auto coordinator = StartCoordinator(scratch.path());
+  const auto channel = coordinator->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  v1::Job job;
+  ASSERT_TRUE(Create(channel, SmallSpec(), &job).ok());
+  grpc::ClientContext context;
+  v1::ExplainJobRequest request;
+  request.set_name(job.name());
+  v1::ExplainJobResponse told;
+  ASSERT_TRUE(
+      v1::Jobs::NewStub(channel)->ExplainJob(&context, request, &told).ok());
+  ASSERT_GE(told.reasons_size(), 1);
+  EXPECT_THAT(told.reasons(0), HasSubstr("waits for a first worker"));
 }
 
 TEST(Coordinator, ALimitBelowTheFirstRoundIsRefused) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -87,6 +88,31 @@ TEST(LeaseTable, AskingAgainReturnsTheSameLeases) {
   EXPECT_EQ(first->leases(0).attempt(), 1);
   EXPECT_EQ(first->leases(0).time_to_live().seconds(), 15);
   EXPECT_EQ(table.LeaseTasks(session, 5, kStart)->leases_size(), 2);
+}
+
+TEST(LeaseTable, HigherPrioritiesGoFirstAndEqualOnesTakeTurns) {
+  LeaseTable table{Options()};
+  for (const char* job : {"a", "b", "low", "urgent"}) {
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(table.AddTask(MakeTask(i, job)).ok());
+    }
+  }
+  table.SetPriority("low", -1);
+  table.SetPriority("urgent", 5);
+  const std::string session = Open(table, "w", kStart);
+  std::vector<std::string> order;
+  for (int held = 1; held <= 8; ++held) {
+    const auto leased = table.LeaseTasks(session, held, kStart);
+    for (const v1::Lease& lease : leased->leases()) {
+      const std::string id = lease.task().id();
+      if (std::find(order.begin(), order.end(), id) == order.end()) {
+        order.push_back(id);
+      }
+    }
+  }
+  const std::vector<std::string> wanted = {
+      "urgent/0", "urgent/1", "a/0", "b/0", "a/1", "b/1", "low/0", "low/1"};
+  EXPECT_EQ(order, wanted);
 }
 
 TEST(LeaseTable, SilentWorkersLoseTheirLeasesAndNothingIsBurned) {

@@ -75,6 +75,34 @@ TEST_F(SqliteJournalTest, AJournalOfTheFirstSchemaIsMigrated) {
   }
 }
 
+TEST_F(SqliteJournalTest, ACopyIsMadeWhileTheJournalIsWritten) {
+  auto journal = Open();
+  JournalBatch batch;
+  for (int i = 0; i < 300; ++i) {
+    batch.builds.push_back({std::to_string(i), std::string(32768, 'x')});
+  }
+  ASSERT_TRUE(journal->Commit(batch).ok());
+  const std::string copy_path = directory_ + "/copy.sqlite";
+  auto copy = journal->CopyTo(copy_path);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  int steps = 1;
+  for (auto done = (*copy)->Step(); !*done; done = (*copy)->Step(), ++steps) {
+    ASSERT_TRUE(done.ok()) << done.status();
+    batch.builds = {{"between", std::to_string(steps)}};
+    ASSERT_TRUE(journal->Commit(batch).ok());
+  }
+  EXPECT_GT(steps, 2);
+  copy->reset();
+  auto restored = OpenSqliteJournal(copy_path);
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(**(*restored)->FindBuild("between"), std::to_string(steps - 1));
+  EXPECT_EQ((*restored)->FindBuild("299")->value().size(), 32768u);
+}
+
+TEST_F(SqliteJournalTest, ACopyToNowhereIsAnError) {
+  EXPECT_FALSE(Open()->CopyTo(directory_ + "/missing/copy").ok());
+}
+
 TEST_F(SqliteJournalTest, DamagedFilesAreRefusedWithTheirPath) {
   std::ofstream(path_) << std::string(8192, 'x');
   const auto journal = OpenSqliteJournal(path_);

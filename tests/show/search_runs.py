@@ -4,7 +4,8 @@
     python -m tests.show.search_runs --list    names, kept or not
 
 A run's name tells its strategy, target, group rule and seed, for example
-`evopress-3-size-1`. What is kept of it (search_runs.json): the flags, the
+`evopress-3-size-1`; `untouched-1` is a search of many budgets with seed 1. What is
+kept of it (search_runs.json): the flags, the
 history's hash and the winner's, tokens, the held-out KL by domain and that of
 the uniform assignment beside it, and the same after fewer tokens. Held-out
 tokens are on no ledger.
@@ -23,6 +24,8 @@ DOMAINS = ("wiki", "code", "c4")
 HELD_OUT_TOKENS = 16384
 # The faithful strategy at 30 x 32; the long one has 150 generations.
 EVOPRESS = ["--offspring", 32, "--survivors", "8,2,1", "--tokens", "1024,2048,8192"]
+FORTY = "2.25,2.4,2.5,2.6,2.75,3,3.25,3.5,3.75,4"  # with four seeds
+SHORT = ["--sequence-length", 256]
 MARKS = (430_000, 800_000)
 GUIDED_MARKS = (270_000, 430_000)  # where a guided search is looked at, beside its end
 
@@ -102,6 +105,8 @@ def flags_of(name):
 
 
 def run(data, name):
+    if name.startswith("untouched-"):
+        return untouched(data, int(name.removeprefix("untouched-")))
     flags, seed = flags_of(name)
     marks = GUIDED_MARKS if name.startswith("guided") else MARKS
     job = search(data, *flags, seed=seed)
@@ -114,6 +119,57 @@ def run(data, name):
             found["curve"].append([less["search_tokens"], mean(kl(row(less)))])
     found["curve"].append([found["tokens"], mean(found["kl"])])
     return found
+
+
+def untouched(data, seed):
+    """A search of many budgets on short sequences; by target the winner, the anchor
+    that it is if any, and the anchors of that search, on the untouched set."""
+    job = search(data, *SHORT, "--strategy", "guided", "--group", "none", "--target-bpw", FORTY,
+                 seed=seed)
+    anchors = anchors_of(data, job)
+    return {"seed": seed, "numeric_class": job["numeric_class"], "data": identity(data),
+            "history": job["history_hash"], "tokens": job["search_tokens"],
+            "pairs": [[target, value, anchor, anchors[target]]
+                      for target, value, anchor in winners(job)]}
+
+
+def anchors_of(data, job):
+    """Mean held-out KL of the anchors of a job's searches by target; first the one
+    that was best in the decision."""
+    layers = [line.split(":")[0] for line in
+              (job["out"] / winners(job)[0][0] / "evopress.txt")
+              .read_text().splitlines()]
+    folder = job["out"] / "anchors"
+    folder.mkdir(exist_ok=True)
+    files = {}
+    for told in evopress("jobs", "rounds", job["job"], "--data", data.work / "store"):
+        target, _, purpose = told["purpose"].partition(": ")
+        if not purpose.startswith("decision"):
+            continue
+        # Uniform, then dp and weighted dp; what was found comes last.
+        flat = [e for e in told["evaluations"] if len(set(e["levels"])) == 1]
+        solved = [e for e in told["evaluations"] if len(set(e["levels"])) > 1][:2]
+        files[target] = []
+        for i, anchor in enumerate(sorted(flat + solved, key=lambda e: e["kl"])):
+            path = folder / f"{target}-{i}.txt"
+            path.write_text("".join(f"{layer}: {level + 2}\n" for layer, level in
+                                    zip(layers, anchor["levels"], strict=True)))
+            files[target].append(path)
+    paths = [path for ranked in files.values() for path in ranked]
+    compared = evopress("compare", data.model, *[f"{p.parent.name}-{p.stem}={p}" for p in paths],
+                        "--calibration", split(data, "c4")[0],
+                        *(f for d in DOMAINS for f in
+                          ("--text", f"{d}={split(data, d)[1]}")),
+                        "--text-tokens", HELD_OUT_TOKENS, *SHORT, "--data", data.work / "store")
+    values = {path: mean(kl(r)) for path, r in zip(paths, compared["results"]["rows"])}
+    return {target: [values[path] for path in ranked] for target, ranked in files.items()}
+
+
+def winners(job):
+    """(target, mean held-out KL, the anchor that it is or None) of a job of
+    many budgets."""
+    return [(r["target"], mean(kl(r)), r.get("anchor")) for r in job["results"]["rows"]
+            if r.get("target")]
 
 
 def kept():
@@ -138,14 +194,14 @@ def main():
         sys.exit(__doc__)
     if sys.argv[1] == "--list":
         for name, found in kept().items():
-            print(name, found["tokens"], f"{mean(found['kl']):.4f}")
+            print(name, found["tokens"], f"{mean(found['kl']):.4f}" if "kl" in found else "")
         return
     data = default_data()
     for name in sys.argv[1:]:
         if name in kept():
             continue
         keep(name, run(data, name))
-        print(name, mean(kept()[name]["kl"]), kept()[name]["tokens"], flush=True)
+        print(name, kept()[name]["tokens"], flush=True)
 
 
 if __name__ == "__main__":
