@@ -27,6 +27,8 @@ def kinds(runs):
     """{(target, group, strategy): [run of each seed]}"""
     by_kind = {}
     for name, run in runs.items():
+        if "curve" not in run:
+            continue
         strategy, target, group, _ = name.split("-")
         by_kind.setdefault((target, group, strategy), []).append(run)
     return dict(sorted(by_kind.items()))
