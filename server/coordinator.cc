@@ -23,6 +23,7 @@
 #include "server/artifact_store.h"
 #include "server/artifacts_service.h"
 #include "server/jobs_service.h"
+#include "server/metrics.h"
 #include "server/scheduler.h"
 #include "server/sqlite_journal.h"
 #include "server/workers_service.h"
@@ -86,6 +87,9 @@ class CoordinatorImpl : public Coordinator {
   absl::StatusOr<std::string> RegisterLocalFile(
       const std::string& path) override;
   void Shutdown(absl::Duration deadline) override;
+  int metrics_port() const override {
+    return metrics_ == nullptr ? 0 : metrics_->port();
+  }
 
  private:
   absl::Status Serve();
@@ -94,6 +98,7 @@ class CoordinatorImpl : public Coordinator {
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<ArtifactStore> artifacts_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Access> access_;
   std::unique_ptr<JobsService> jobs_;
@@ -139,6 +144,12 @@ absl::Status CoordinatorImpl::Open() {
   auto scheduler = Scheduler::Start(*std::move(journal), *artifacts_, options);
   if (!scheduler.ok()) return scheduler.status();
   scheduler_ = *std::move(scheduler);
+  if (!options_.metrics.empty()) {
+    auto metrics = Metrics::Serve(
+        options_.metrics, [this] { return scheduler_->CountFigures(); });
+    if (!metrics.ok()) return metrics.status();
+    metrics_ = *std::move(metrics);
+  }
   return Serve();
 }
 

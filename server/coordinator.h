@@ -31,6 +31,7 @@ struct CoordinatorOptions {
   // it fails the job.
   absl::Duration fleet_patience = absl::Minutes(1);
   int64_t max_artifact_bytes = 64LL << 30;
+  std::string metrics;  // host:port of Prometheus metrics; empty: none
   // Directories below which RegisterLocalFile may refer to files in place.
   std::vector<std::string> local_roots;
 };
@@ -46,6 +47,9 @@ class Coordinator {
 
   // Addresses actually bound, in the order of `listen`.
   virtual std::vector<std::string> addresses() const = 0;
+
+  // Port of the metrics, as bound; 0 if there are none.
+  virtual int metrics_port() const = 0;
 
   // The same services without a socket, for the embedding process.
   virtual std::shared_ptr<grpc::Channel> InProcessChannel() = 0;

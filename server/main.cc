@@ -83,6 +83,9 @@ int main(int argc, char** argv) {
   app.add_option("--max-artifact", options.max_artifact_bytes,
                  "largest file that may be uploaded, e.g. 64GiB")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--metrics", options.metrics,
+                 "host:port to serve figures for Prometheus on, at /metrics, "
+                 "in the clear and to anybody who can reach it");
   app.add_flag("--insecure", options.tls.insecure,
                "serve addresses that other machines can reach without TLS: "
                "for networks that you trust");

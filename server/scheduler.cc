@@ -509,6 +509,20 @@ absl::StatusOr<v1::ExplainJobResponse> Scheduler::ExplainJob(
                  leases_.Count((*entry)->record.id, options_.clock->Now()));
 }
 
+Figures Scheduler::CountFigures() {
+  MutexLock lock(mutex_);
+  Figures figures = counted_;
+  figures.work = leases_.Count("", options_.clock->Now());
+  figures.long_polls = long_polls_;
+  for (const auto& [id, entry] : jobs_) {
+    const auto state = entry.record.paused && !HasEnded(entry.record)
+                           ? v1::Job::PAUSED
+                           : static_cast<v1::Job::State>(entry.record.state);
+    ++figures.jobs[state];
+  }
+  return figures;
+}
+
 absl::Status Scheduler::BackupJournal(const std::string& path) {
   std::unique_ptr<JournalCopy> copy;
   {

@@ -21,6 +21,7 @@
 #include "server/job_runner.h"
 #include "server/journal.h"
 #include "server/lease_table.h"
+#include "server/metrics.h"
 #include "server/mutex.h"
 
 namespace evopress::server {
@@ -60,6 +61,7 @@ class Scheduler {
   absl::StatusOr<v1::ListRoundsResponse> ListRounds(
       const v1::ListRoundsRequest& request);
   absl::StatusOr<v1::ExplainJobResponse> ExplainJob(const std::string& name);
+  Figures CountFigures();
   // Copies the journal to a new file, in steps: work goes on.
   absl::Status BackupJournal(const std::string& path);
   // Waits until the job's version differs from *version (0: never seen) or
@@ -145,6 +147,8 @@ class Scheduler {
   std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);     // oldest first
   std::map<std::string, std::string> by_request_ ABSL_GUARDED_BY(mutex_);
   int long_polls_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Only what this life counts itself.
+  Figures counted_ ABSL_GUARDED_BY(mutex_);
   int64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
   // Quarantined workers that the journal does not know of yet.
   std::set<std::string> liars_ ABSL_GUARDED_BY(mutex_);

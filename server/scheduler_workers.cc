@@ -64,6 +64,7 @@ struct Scheduler::Settlement {
   struct Done {
     v1::Task task;
     v1::TaskResult result;
+    double seconds = 0;  // spent, as its worker says
   };
   JournalBatch batch;
   std::vector<Done> done;
@@ -264,6 +265,7 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
                                   options_.clock->Now());
   if (!outcome.ok()) return outcome.status();
   liars_.insert(outcome->liars.begin(), outcome->liars.end());
+  counted_.faults += fault != nullptr;
   if (!outcome->message.empty()) spdlog::warn("{}", outcome->message);
   if (runner == nullptr) return outcome->verdict;
 
@@ -276,12 +278,14 @@ absl::StatusOr<CompleteTasksResponse::Verdict> Scheduler::CompleteOne(
       settlement.rewind.insert(task.job());
       runner->Record(task, completion.result(), /*worker=*/"",
                      outcome->action == Action::kReplace, batch);
-      settlement.done.push_back({task, completion.result()});
+      settlement.done.push_back(
+          {task, completion.result(), completion.seconds()});
       break;
     case Action::kAccept:
       runner->Record(task, completion.result(), outcome->worker,
                      /*replace=*/false, batch);
-      settlement.done.push_back({task, completion.result()});
+      settlement.done.push_back(
+          {task, completion.result(), completion.seconds()});
       if ((outcome->audit_due || !AllFinite(completion.result())) &&
           leases_.RequestAudit(task.id())) {
         runner->ExpectAudit(task.id());
@@ -341,7 +345,10 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
       batch.jobs.back().evaluated_tokens += JobRunner::TokensOf(done.task);
     }
   }
+  const absl::Time begin = options_.clock->Now();
   absl::Status status = journal_->Commit(batch);
+  counted_.commit_seconds.Add(
+      absl::ToDoubleSeconds(options_.clock->Now() - begin));
   if (!status.ok()) {
     for (const std::string& job : settlement.touched) {
       StopJob(jobs_.at(job), status);
@@ -351,6 +358,9 @@ absl::Status Scheduler::Settle(Settlement& settlement) {
   liars_.clear();
   for (const Settlement::Done& done : settlement.done) {
     jobs_.at(done.task.job()).runner->Finish(done.task, done.result);
+    ++counted_.completed_tasks;
+    counted_.evaluated_tokens += JobRunner::TokensOf(done.task);
+    counted_.task_seconds.Add(done.seconds);
   }
   for (const auto& [job, task] : settlement.audited) {
     jobs_.at(job).runner->EndAudit(task, /*confirmed=*/true);

@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <variant>
@@ -125,6 +128,56 @@ TEST(Coordinator, ABackupRestoredElsewhereKnowsAllJobs) {
                   ->GetJob(&context, request, &restored)
                   .ok());
   ExpectSameOutcome(job, restored);
+}
+
+// What a GET of /metrics on `port` answers.
+std::string Scrape(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(port));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string text;
+  const std::string get = "GET /metrics HTTP/1.0\r\n\r\n";
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 &&
+      ::write(fd, get.data(), get.size()) == ssize_t(get.size())) {
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  ::close(fd);
+  return text;
+}
+
+TEST(Coordinator, FiguresOfAJobAreServedToPrometheus) {
+  ScratchDirectory scratch;
+  CoordinatorOptions options;
+  options.data_dir = scratch.path();
+  options.metrics = "127.0.0.1:0";
+  auto started = Coordinator::Start(options);
+  ASSERT_TRUE(started.ok()) << started.status();
+  const auto channel = (*started)->InProcessChannel();
+  UploadSpecArtifacts(channel);
+  v1::Job job;
+  {
+    FakeWorker worker(channel, "w");
+    ASSERT_TRUE(Create(channel, SmallSpec(3), &job).ok());
+    job = WaitForEnd(channel, job.name());
+  }
+  const std::string text = Scrape((*started)->metrics_port());
+  EXPECT_THAT(text, HasSubstr(absl::StrCat("evopress_evaluated_tokens_total ",
+                                           job.evaluated_tokens())));
+  EXPECT_THAT(text, HasSubstr("evopress_tasks_queued 0"));
+  EXPECT_THAT(text, HasSubstr("evopress_jobs{state=\"succeeded\"} 1"));
+  EXPECT_THAT(text, HasSubstr("evopress_task_seconds_bucket"));
+  EXPECT_THAT(text, Not(HasSubstr("evopress_tasks_completed_total 0")));
+  EXPECT_THAT(text, Not(HasSubstr("commit_seconds_count 0")));
+
+  options.data_dir += "/other";
+  options.metrics = absl::StrCat("127.0.0.1:", (*started)->metrics_port());
+  EXPECT_THAT(std::string(Coordinator::Start(options).status().message()),
+              HasSubstr("cannot serve metrics on 127.0.0.1:"));
 }
 
 TEST(Coordinator, AJobThatWaitsIsExplained) {
