@@ -141,6 +141,14 @@ absl::Status CheckOptions(const StrategyInput& input,
         absl::StrCat("offspring=", options.offspring, " or initial_candidates=",
                      options.initial_candidates, " exceeds ", kMaxCandidates));
   }
+  const int64_t switches =
+      int64_t{options.offspring} * int64_t{options.max_switches};
+  if (switches > kMaxSwitches) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "offspring=", options.offspring, " times max_switches=",
+        options.max_switches, " is ", switches, ", the limit is ", kMaxSwitches,
+        "; a parent differs from its offspring in few layers"));
+  }
   absl::Status enough =
       CheckSampleCount("initial_samples", options.initial_samples, input);
   if (!enough.ok()) return enough;

@@ -16,6 +16,8 @@ namespace evopress::search {
 // Candidates of one round at most (offspring, random candidates, probes may be
 // more): a bound against absurd input, far above any use.
 inline constexpr int32_t kMaxCandidates = 4096;
+// Switches that make the offspring of one generation, at most; the same bound.
+inline constexpr int64_t kMaxSwitches = 16384;
 
 // One selection stage: each candidate is measured on `samples` freshly drawn
 // samples, the best `survivors` go on.

@@ -1,5 +1,6 @@
 #include "search/evopress.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -176,6 +177,20 @@ TEST(EvoPress, MeasuresTheStartOnceWhereNothingCanBeSwitched) {
   const auto all_dearest = Search(rich.input, Small(50), ExactMeasure(rich));
   ASSERT_TRUE(all_dearest.ok()) << all_dearest.status();
   EXPECT_EQ(all_dearest->done.winner, (Assignment{{1, 1, 1}}));
+}
+
+// As fuzzing has shown, such a round is drawn for minutes.
+TEST(EvoPress, RefusesRoundsThatTakeMinutesToDraw) {
+  const Toy toy = MakeToy({64, 64}, {2, 3}, 64 * 5, 1);
+  EvoPressOptions options = Small(1);
+  options.initial_candidates = kMaxCandidates + 1;
+  EXPECT_FALSE(MakeStrategy(toy.input, options).ok());
+  options = Small(1);
+  options.max_switches = 65536;
+  EXPECT_THAT(std::string(MakeStrategy(toy.input, options).status().message()),
+              ::testing::HasSubstr("the limit is 16384"));
+  options.max_switches = static_cast<int32_t>(kMaxSwitches / options.offspring);
+  EXPECT_TRUE(MakeStrategy(toy.input, options).ok());
 }
 
 TEST(EvoPress, RefusesOptionsThatContradictEachOther) {
