@@ -58,7 +58,9 @@ class EvoPress : public StepwiseStrategy {
   }
 
   Step NextGeneration() {
-    while (generation_ < options_.generations) {
+    // A parent without offspring in so many draws will have none.
+    for (int barren = 0;
+         generation_ < options_.generations && barren < kMaxBarren; ++barren) {
       ++generation_;
       std::vector<Assignment> children =
           Offspring(space(), incumbent_->assignment, options_.offspring,
@@ -110,6 +112,8 @@ class EvoPress : public StepwiseStrategy {
     stage_ = stage;
     return absl::OkStatus();
   }
+
+  static constexpr int kMaxBarren = 64;  // generations in a row
 
   const EvoPressOptions options_;
   Phase phase_ = Phase::kStart;

@@ -193,6 +193,24 @@ TEST(EvoPress, RefusesRoundsThatTakeMinutesToDraw) {
   EXPECT_TRUE(MakeStrategy(toy.input, options).ok());
 }
 
+// All switches break the second budget: no generation has offspring.
+TEST(EvoPress, EndsSoonWhereNoGenerationHasOffspring) {
+  Toy toy = MakeToy({64, 64, 64}, {2, 3}, 64 * 7, 1);
+  SearchSpace& space = toy.input.space;
+  space.cost_kinds.push_back({"own"});
+  space.constant_costs.push_back(0);
+  for (size_t u = 0; u < space.units.size(); ++u) {
+    for (size_t l = 0; l < space.units[u].menu.size(); ++l) {
+      space.units[u].menu[l].costs.push_back(u == 0 || l == 0 ? 0 : 1);
+    }
+  }
+  space.budgets.push_back({1, 0});
+  EvoPressOptions options = Small(std::numeric_limits<int32_t>::max());
+  const auto found = Search(toy.input, options, ExactMeasure(toy));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->done.winner, (Assignment{{1, 0, 0}}));
+}
+
 TEST(EvoPress, RefusesOptionsThatContradictEachOther) {
   const Toy toy = MakeToy({64, 64}, {2, 3}, 64 * 5, 1);
   EvoPressOptions options = Small(1);
