@@ -161,7 +161,11 @@ absl::StatusOr<v1::ExplainJobResponse> ServiceClient::ExplainJob(
 absl::Status ServiceClient::BackupJournal(
     const std::function<absl::Status(const std::string&)>& write) {
   // One that leads, if there are several: a stream cannot be taken up again.
-  if (auto jobs = ListJobs(); !jobs.ok()) return jobs.status();
+  v1::ListJobsRequest one;
+  one.set_page_size(1);
+  auto leads = Call<v1::ListJobsResponse>(&worker::CoordinatorLink::jobs,
+                                          &v1::Jobs::Stub::ListJobs, one);
+  if (!leads.ok()) return leads.status();
   grpc::ClientContext context;
   auto stream = link_->jobs().BackupJournal(&context, {});
   v1::BackupJournalResponse part;

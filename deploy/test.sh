@@ -10,6 +10,7 @@ step() { printf '\n== %s\n' "$*"; }
 
 step "1/6 packages"
 deploy/setup.sh
+deploy/setup.sh tests/packages.txt
 step "2/6 format"
 git ls-files '*.cc' '*.h' | xargs clang-format --dry-run --Werror
 echo "format: ok"

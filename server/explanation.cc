@@ -1,6 +1,5 @@
 #include "server/explanation.h"
 
-#include <algorithm>
 #include <map>
 #include <string>
 

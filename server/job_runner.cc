@@ -76,13 +76,17 @@ bool HasEnded(const JobRecord& record) {
          record.state == v1::Job::FAILED || record.state == v1::Job::CANCELLED;
 }
 
+v1::Job::State StateOf(const JobRecord& record) {
+  return record.paused ? v1::Job::PAUSED
+                       : static_cast<v1::Job::State>(record.state);
+}
+
 v1::Job DescribeJob(const JobRecord& record) {
   v1::Job job;
   job.ParseFromString(record.results);
   job.set_name(absl::StrCat("jobs/", record.id));
   job.mutable_spec()->ParseFromString(record.spec);
-  job.set_state(record.paused ? v1::Job::PAUSED
-                              : static_cast<v1::Job::State>(record.state));
+  job.set_state(StateOf(record));
   job.set_error(record.error);
   job.set_numeric_class(record.numeric_class);
   SetNanoseconds(record.create_time_ns, *job.mutable_create_time());

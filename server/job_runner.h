@@ -40,6 +40,9 @@ namespace evopress::server {
 // SUCCEEDED, FAILED or CANCELLED.
 bool HasEnded(const JobRecord& record);
 
+// The state as the API shows it: PAUSED where the record is.
+v1::Job::State StateOf(const JobRecord& record);
+
 // The job as the API shows it, from its record alone.
 v1::Job DescribeJob(const JobRecord& record);
 
@@ -56,6 +59,7 @@ class JobRunner {
 
   const JobRecord& record() const { return record_; }
   JobRecord& mutable_record() { return record_; }
+  int priority() const { return spec_.priority(); }
 
   // True while no worker has given the job its numeric class.
   bool WaitsForClass() const { return record_.numeric_class.empty(); }

@@ -28,7 +28,8 @@ struct LeadershipOptions {
   absl::Duration patience = absl::Seconds(4);  // without a beat
 };
 
-// Thread-safe. One object leads at most once.
+// Thread-safe but for Try(), which one thread calls. One object leads at most
+// once.
 class Leadership {
  public:
   explicit Leadership(const LeadershipOptions& options);

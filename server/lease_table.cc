@@ -172,20 +172,20 @@ bool LeaseTable::AnotherCanTake(const TaskEntry& entry,
 
 // Jobs of a higher priority first; of equal ones each has its turn. Within a
 // job tasks go out in their own order.
-std::vector<std::string> LeaseTable::Turns() const {
-  std::vector<std::string> turns;
+std::vector<LeaseTable::Queues::iterator> LeaseTable::Turns() {
+  std::vector<Queues::iterator> turns;
   auto job = queues_.upper_bound(last_job_);
   for (size_t i = 0; i < queues_.size(); ++i, ++job) {
     if (job == queues_.end()) job = queues_.begin();
-    if (paused_.count(job->first) == 0) turns.push_back(job->first);
+    if (paused_.count(job->first) == 0) turns.push_back(job);
   }
-  const auto priority = [this](const std::string& name) {
-    const auto it = priorities_.find(name);
+  const auto priority = [this](Queues::iterator of) {
+    const auto it = priorities_.find(of->first);
     return it == priorities_.end() ? 0 : it->second;
   };
   if (!priorities_.empty()) {
     std::stable_sort(turns.begin(), turns.end(),
-                     [&](const std::string& a, const std::string& b) {
+                     [&](Queues::iterator a, Queues::iterator b) {
                        return priority(a) > priority(b);
                      });
   }
@@ -194,8 +194,8 @@ std::vector<std::string> LeaseTable::Turns() const {
 
 std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
   const std::string& worker_id = worker.info.worker_id();
-  for (const std::string& job : Turns()) {
-    std::deque<std::string>& queue = queues_.at(job);
+  for (const Queues::iterator job : Turns()) {
+    std::deque<std::string>& queue = job->second;
     for (size_t i = 0; i < queue.size(); ++i) {
       TaskEntry& entry = tasks_.at(queue[i]);
       // All tasks of a job share one class: no need to look further.
@@ -206,7 +206,7 @@ std::string LeaseTable::NextTaskFor(const WorkerEntry& worker) {
       }
       const std::string id = queue[i];
       entry.queued = false;
-      last_job_ = job;
+      last_job_ = job->first;
       queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
       if (queue.empty()) queues_.erase(job);
       return id;

@@ -130,9 +130,6 @@ class LeaseTable {
   // NotFound for an unknown worker.
   absl::Status DrainWorker(const std::string& worker_id);
   std::vector<v1::Worker> ListWorkers() const;  // by worker id
-  // Share of the lease's work that its holder reported, summed over the job.
-  int ActiveLeases(const std::string& job) const;
-
   // What is there of one job ("": of all), and who could do it.
   struct Counts {
     int64_t queued = 0;
@@ -188,6 +185,8 @@ class LeaseTable {
     absl::Time last_seen;
   };
 
+  using Queues = std::map<std::string, std::deque<std::string>>;  // job -> ids
+
   absl::Duration LeaseTime() const {
     return options_.heartbeat_interval * options_.heartbeats_per_lease;
   }
@@ -204,7 +203,8 @@ class LeaseTable {
   bool AnotherMayCome(const TaskEntry& entry, absl::Time now) const;
   void RetryLater(const std::string& id, TaskEntry& entry,
                   const std::string& worker, int failures, absl::Time now);
-  std::vector<std::string> Turns() const;  // jobs with queued tasks
+  // The queues to take from, in their order.
+  std::vector<Queues::iterator> Turns();
   std::string NextTaskFor(const WorkerEntry& worker);
   std::string NextAuditFor(const WorkerEntry& worker);
   void EndAudit(const std::string& id, TaskEntry& entry);
@@ -228,7 +228,7 @@ class LeaseTable {
 
   const LeaseTableOptions options_;
   std::map<std::string, TaskEntry> tasks_;
-  std::map<std::string, std::deque<std::string>> queues_;  // job -> task ids
+  Queues queues_;
   std::map<std::string, std::deque<std::string>> audits_;  // job -> task ids
   std::multimap<absl::Time, std::string> resting_;  // tasks, by when they end
   std::set<std::string> paused_;

@@ -93,16 +93,17 @@ class Collector : public prometheus::Collectable {
         Gauge("evopress_long_polls", "Workers that wait for an answer",
               now.long_polls),
         Counter("evopress_tasks_completed_total", "Results accepted",
-                now.completed_tasks),
+                now.counted.completed_tasks),
         Counter("evopress_evaluated_tokens_total",
                 "Tokens that ran through compressed models",
-                now.evaluated_tokens),
+                now.counted.evaluated_tokens),
         Counter("evopress_faults_total", "Faults that workers reported",
-                now.faults),
+                now.counted.faults),
         Histogram("evopress_task_seconds", "Time of a task, as workers say",
-                  now.task_seconds),
+                  now.counted.task_seconds),
         Histogram("evopress_journal_commit_seconds",
-                  "Time until a transaction is durable", now.commit_seconds)};
+                  "Time until a transaction is durable",
+                  now.counted.commit_seconds)};
     MetricFamily workers =
         Family("evopress_workers", "Workers by state", MetricType::Gauge);
     for (const auto& [state, number] : work.workers) {

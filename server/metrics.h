@@ -15,16 +15,21 @@
 
 namespace evopress::server {
 
-// As of one moment; counts are of this life of the coordinator.
-struct Figures {
-  LeaseTable::Counts work;  // of all jobs
-  std::map<v1::Job::State, int64_t> jobs;
-  int64_t long_polls = 0;
+// What happened in this life of the coordinator.
+struct Counted {
   int64_t completed_tasks = 0;  // accepted results
   int64_t evaluated_tokens = 0;
   int64_t faults = 0;         // reported by workers
   Distribution task_seconds;  // as workers say
   Distribution commit_seconds;
+};
+
+// As of one moment.
+struct Figures {
+  Counted counted;
+  LeaseTable::Counts work;  // of all jobs
+  std::map<v1::Job::State, int64_t> jobs;
+  int64_t long_polls = 0;
 };
 
 // Serves http://ADDRESS/metrics until its end.

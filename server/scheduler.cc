@@ -38,11 +38,6 @@ absl::StatusOr<int64_t> PagePosition(const std::string& token) {
   return position;
 }
 
-int PriorityOf(const JobRecord& record) {
-  v1::JobSpec spec;
-  return spec.ParseFromString(record.spec) ? spec.priority() : 0;
-}
-
 // Errors of the store, not of the job: the job can be taken up again.
 bool IsStoreTrouble(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
@@ -168,13 +163,13 @@ absl::Status Scheduler::SaveRecord(const JobRecord& record) {
 void Scheduler::MakeRunner(Entry& entry) {
   leases_.RemoveJob(entry.record.id);
   leases_.SetPaused(entry.record.id, entry.record.paused);
-  leases_.SetPriority(entry.record.id, PriorityOf(entry.record));
   auto runner = JobRunner::Create(entry.record, *journal_, artifacts_);
   if (!runner.ok()) {
     StopJob(entry, runner.status());
     return;
   }
   entry.runner = *std::move(runner);
+  leases_.SetPriority(entry.record.id, entry.runner->priority());
   entry.ready = true;
 }
 
@@ -511,14 +506,12 @@ absl::StatusOr<v1::ExplainJobResponse> Scheduler::ExplainJob(
 
 Figures Scheduler::CountFigures() {
   MutexLock lock(mutex_);
-  Figures figures = counted_;
+  Figures figures;
+  figures.counted = counted_;
   figures.work = leases_.Count("", options_.clock->Now());
   figures.long_polls = long_polls_;
   for (const auto& [id, entry] : jobs_) {
-    const auto state = entry.record.paused && !HasEnded(entry.record)
-                           ? v1::Job::PAUSED
-                           : static_cast<v1::Job::State>(entry.record.state);
-    ++figures.jobs[state];
+    ++figures.jobs[StateOf(entry.record)];
   }
   return figures;
 }

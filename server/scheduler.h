@@ -147,8 +147,7 @@ class Scheduler {
   std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);     // oldest first
   std::map<std::string, std::string> by_request_ ABSL_GUARDED_BY(mutex_);
   int long_polls_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Only what this life counts itself.
-  Figures counted_ ABSL_GUARDED_BY(mutex_);
+  Counted counted_ ABSL_GUARDED_BY(mutex_);
   int64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
   // Quarantined workers that the journal does not know of yet.
   std::set<std::string> liars_ ABSL_GUARDED_BY(mutex_);

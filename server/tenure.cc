@@ -1,15 +1,14 @@
 #include "server/tenure.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <climits>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/host_name.h"
 #include "server/leadership.h"
 #include "server/listener.h"
 #include "server/postgres_journal.h"
@@ -31,9 +30,7 @@ std::string Reachable(const std::string& address) {
       (host != "0.0.0.0" && host != "[::]")) {
     return address;
   }
-  char name[HOST_NAME_MAX + 1] = {};
-  if (::gethostname(name, HOST_NAME_MAX) != 0) return address;
-  return absl::StrCat(name, address.substr(colon));
+  return absl::StrCat(proto::HostName(), address.substr(colon));
 }
 
 class Tenure {

@@ -8,13 +8,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <filesystem>
 #include <set>
 #include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/host_name.h"
 #include "proto/loopback.h"
 #include "server/secret_file.h"
 
@@ -25,11 +25,6 @@ constexpr absl::Duration kAuthorityLife = absl::Hours(24 * 3650);
 constexpr absl::Duration kServerLife = absl::Hours(24 * 365);
 // Clocks of a fleet differ.
 constexpr absl::Duration kBackdated = absl::Hours(1);
-
-std::string HostName() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return ::gethostname(name, HOST_NAME_MAX) == 0 ? name : "localhost";
-}
 
 void AddInterfaces(std::set<std::string>& names) {
   ifaddrs* list = nullptr;
@@ -86,8 +81,9 @@ absl::StatusOr<CertifiedKey> EnsureAuthority(const std::string& dir,
     }
     return known;
   }
-  auto made = MakeAuthority(absl::StrCat("EvoPress ", HostName()).substr(0, 64),
-                            now - kBackdated, now + kAuthorityLife);
+  auto made =
+      MakeAuthority(absl::StrCat("EvoPress ", proto::HostName()).substr(0, 64),
+                    now - kBackdated, now + kAuthorityLife);
   if (!made.ok()) return made.status();
   // The key first: a certificate without its key would be a dead end.
   absl::Status s =
@@ -126,7 +122,8 @@ std::string WhyRenew(const std::string& path, const CertifiedKey& authority,
 std::vector<std::string> CertificateNames(
     const std::vector<std::string>& listen,
     const std::vector<std::string>& extra) {
-  std::set<std::string> names = {"localhost", "127.0.0.1", "::1", HostName()};
+  std::set<std::string> names = {"localhost", "127.0.0.1", "::1",
+                                 proto::HostName()};
   names.insert(extra.begin(), extra.end());
   for (const std::string& address : listen) {
     if (absl::StartsWith(address, "unix:")) continue;

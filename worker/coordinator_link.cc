@@ -1,7 +1,6 @@
 #include "worker/coordinator_link.h"
 
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <algorithm>
 #include <condition_variable>

@@ -6,12 +6,12 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 
+#include "proto/host_name.h"
 #include "worker/channel_flags.h"
 #include "worker/coordinator_channel.h"
 #include "worker/worker.h"
@@ -22,11 +22,6 @@ std::atomic<bool> g_stop = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 void OnSignal(int) { g_stop = true; }
-
-std::string HostName() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return gethostname(name, HOST_NAME_MAX) == 0 ? name : "localhost";
-}
 
 std::string DefaultCache() {
   const char* home = std::getenv("HOME");
@@ -53,7 +48,7 @@ int main(int argc, char** argv) {
   server.address = "127.0.0.1:50071";
   evopress::worker::WorkerOptions options;
   options.cache_dir = DefaultCache();
-  options.host = HostName();
+  options.host = evopress::proto::HostName();
   options.worker_id = options.host;
   options.evaluator_binary = BesideThisBinary("evopress-evaluator-cpu");
   options.version = EVOPRESS_VERSION;

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/server/scratch_directory.h"
+
 namespace evopress::server {
 namespace {
 
@@ -15,13 +17,7 @@ using ::testing::HasSubstr;
 
 class ArtifactStoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "artifacts_XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-    Reopen(1 << 20);
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
+  void SetUp() override { Reopen(1 << 20); }
   void Reopen(int64_t limit) {
     auto store = ArtifactStore::Open(directory_ + "/artifacts", limit);
     ASSERT_TRUE(store.ok()) << store.status();
@@ -43,7 +39,8 @@ class ArtifactStoreTest : public ::testing::Test {
     return count;
   }
 
-  std::string directory_;
+  const ScratchDirectory scratch_;
+  const std::string& directory_ = scratch_.path();
   std::unique_ptr<ArtifactStore> store_;
 };
 

@@ -27,27 +27,10 @@
 #include "server/coordinator.h"
 #include "server/level_build.h"
 #include "server/measurement_plan.h"
+#include "tests/server/scratch_directory.h"
 #include "tests/server/small_job.h"
 
 namespace evopress::server {
-
-// A directory that vanishes with the object.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "evopress_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 inline absl::Status Upload(const std::shared_ptr<grpc::Channel>& channel,
                            const std::string& bytes,

@@ -5,16 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "server/postgres_journal.h"
 #include "server/sqlite_journal.h"
 #include "tests/server/postgres_server.h"
+#include "tests/server/scratch_directory.h"
 
 namespace evopress::server {
 namespace {
@@ -64,16 +63,7 @@ class PostgresPlace : public Place {
 
 class JournalTest : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "journal_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    MakePlace();
-  }
-  void TearDown() override {
-    place_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  void SetUp() override { MakePlace(); }
 
   void MakePlace() {
     if (GetParam() == "SQLite") {
@@ -89,7 +79,8 @@ class JournalTest : public ::testing::TestWithParam<std::string> {
     return journal.ok() ? *std::move(journal) : nullptr;
   }
 
-  std::string folder_;
+  const ScratchDirectory scratch_;
+  const std::string& folder_ = scratch_.path();
   std::unique_ptr<Place> place_;
 };
 

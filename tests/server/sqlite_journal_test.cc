@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
+
+#include "tests/server/scratch_directory.h"
 
 namespace evopress::server {
 namespace {
@@ -15,22 +15,15 @@ using ::testing::HasSubstr;
 
 class SqliteJournalTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "journal_XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-    path_ = directory_ + "/journal.sqlite";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::unique_ptr<Journal> Open() {
     auto journal = OpenSqliteJournal(path_);
     EXPECT_TRUE(journal.ok()) << journal.status();
     return journal.ok() ? *std::move(journal) : nullptr;
   }
 
-  std::string directory_;
-  std::string path_;
+  const ScratchDirectory scratch_;
+  const std::string& directory_ = scratch_.path();
+  const std::string path_ = directory_ + "/journal.sqlite";
 };
 
 TEST_F(SqliteJournalTest, AJournalOfTheFirstSchemaIsMigrated) {

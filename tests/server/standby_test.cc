@@ -2,12 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "absl/time/clock.h"
 #include "server/coordinator.h"
+#include "tests/server/scratch_directory.h"
 #include "worker/coordinator_link.h"
 
 namespace evopress::server {
@@ -18,9 +16,6 @@ using ::testing::HasSubstr;
 class StandbyTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "standby_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     auto listener = Listener::Open({}, folder_ + "/tls", {"127.0.0.1:0"});
     ASSERT_TRUE(listener.ok()) << listener.status();
     listener_ = *std::move(listener);
@@ -34,7 +29,6 @@ class StandbyTest : public ::testing::Test {
     ASSERT_TRUE(leader.ok()) << leader.status();
     leader_ = *std::move(leader);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string waiting() const { return standby_->addresses()[0]; }
   std::string leading() const { return leader_->addresses()[0]; }
@@ -46,7 +40,8 @@ class StandbyTest : public ::testing::Test {
     return link.jobs().ListJobs(&context, {}, &response);
   }
 
-  std::string folder_;
+  const ScratchDirectory scratch_;
+  const std::string& folder_ = scratch_.path();
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Standby> standby_;
   std::unique_ptr<Coordinator> leader_;

@@ -133,11 +133,8 @@ def untouched(data):
     bits an anchor is returned in at most 1/3. Short sequences, to make 40 searches."""
     pairs, returned, worse, middle = 0, [], [], 0
     for seed in range(1, 5):
-        kept = search_runs.kept().get(f"untouched-{seed}")
-        fresh = (seed == data.seed or os.environ.get("EVOPRESS_SHOW_ALL")
-                 or not kept or not same_data(data, kept))
-        found = search_runs.untouched(data, seed) if fresh else kept
-        for target, value, anchor, anchors in found["pairs"]:
+        run = found(data, f"untouched-{seed}", fresh=seed == data.seed)
+        for target, value, anchor, anchors in run["pairs"]:
             pairs += 1
             if anchor:
                 returned.append(f"{target}/{seed}")

@@ -4,11 +4,11 @@
     python -m tests.show.search_runs --list    names, kept or not
 
 A run's name tells its strategy, target, group rule and seed, for example
-`evopress-3-size-1`; `untouched-1` is a search of many budgets with seed 1. What is
-kept of it (search_runs.json): the flags, the
-history's hash and the winner's, tokens, the held-out KL by domain and that of
-the uniform assignment beside it, and the same after fewer tokens. Held-out
-tokens are on no ledger.
+`evopress-3-size-1`; `untouched-1` is a search of many budgets with seed 1. What
+is kept of it (search_runs.json): the flags, the history's hash and the winner's,
+tokens, the held-out KL by domain and that of the uniform assignment beside it,
+and the same after fewer tokens; of a search of many budgets winners and anchors.
+Held-out tokens are on no ledger.
 """
 import hashlib
 import json

@@ -31,12 +31,10 @@ class Store(Postgres):
     def new_journal(self, warm):
         if self.template is None:
             url = self.create()
-            Cluster.new_journal = None
             with Cluster(warm.parent / "schema", 0, warm=None, start=False) as cluster:
                 cluster.journal = url
                 cluster.start_coordinator()
                 serving(cluster.address, 30)
-            Cluster.new_journal = self.new_journal
             copy_journal(warm / "data" / "journal.sqlite", url)
             self.template = name_of(url)
         return self.create(self.template)
