@@ -6,6 +6,7 @@ held-out tokens. Runs of the reference that take long are kept as data
 them, or with EVOPRESS_SHOW_ALL=1, they are run.
 """
 import os
+import shutil
 import statistics
 import subprocess
 
@@ -242,7 +243,9 @@ def another_model(data):
 def plan(data):
     """`evopress plan` predicts tokens and wall time within a factor of 1.5."""
     flags = ["--target-bits", "3.25", "--strategy", "guided", "--group", "none"]
+    # A search of another day took another time.
     store = data.work / "plan"
+    shutil.rmtree(store, ignore_errors=True)
     told = evopress("plan", data.model, "--text", split(data, "c4")[0],
                     *search_runs.held_out(data), *flags, "--data", store)
     job = evopress("search", data.model, "--text", split(data, "c4")[0],
